@@ -1,0 +1,10 @@
+# Every third-party library, found once, all from the system's packages (tools/install_packages lists them).
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)  # headers only: Asio, Beast (src/net), JSON (src/base)
+find_package(fmt 9 REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+if(MILLRACE_TESTS)
+  find_package(GTest REQUIRED)
+endif()
