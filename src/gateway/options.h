@@ -1,0 +1,86 @@
+// What a gateway is told at its start. Plain data: the command line, the environment and the configuration file fill it
+// elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace millrace::gateway {
+
+// Used where a request is silent. An absent field falls back to the defaults of the OpenAI interface (temperature 1, top-p 1,
+// rest off).
+struct SamplingDefaults {
+  std::optional<float> temperature;
+  std::optional<float> top_p;
+  std::optional<float> min_p;
+  std::optional<int32_t> top_k;
+  std::optional<float> repetition_penalty;
+};
+
+// One model: where it lies, what requests call it, how its worker runs.
+struct ModelOptions {
+  std::string path;   // GGUF file
+  std::string alias;  // the `model` of a request; empty: the file name without its extension
+  SamplingDefaults sampling;
+  uint32_t context = 0;        // positions per sequence; 0 = min(model's own, 8192)
+  uint32_t slots = 8;          // sequences at once
+  uint32_t threads = 0;        // 0 = the worker decides
+  uint32_t prefill_chunk = 0;  // tokens; 0 = the worker decides
+  bool reference = false;      // float reference mode
+  std::string isa;             // forced instruction set; empty = the best one
+  uint32_t max_waiting = 64;   // requests beyond `slots` that may wait; above: 503 with Retry-After
+};
+
+// A client's key. The gateway keeps a hash of the secret, and the name becomes the tenant of its requests.
+struct ApiKey {
+  std::string name;
+  std::string secret;
+};
+
+enum class ModelState : uint8_t {
+  kStarting,  // process started, nothing heard yet
+  kLoading,   // the worker reports progress
+  kReady,
+  kBackoff,  // died; the next start is scheduled
+  kFailed,   // gave up: crash loop, or a worker that does not fit this gateway
+  kStopped,  // drained
+};
+
+// State of one model, for people and for /health.
+struct ModelStatus {
+  std::string alias;
+  ModelState state = ModelState::kStarting;
+  std::string cause;          // why it is in kBackoff or kFailed
+  uint32_t loading_done = 0;  // of loading_total, while kLoading
+  uint32_t loading_total = 0;
+  uint32_t incarnations = 0;  // workers started so far
+  int pid = -1;               // of the worker; -1 while none runs
+  uint32_t context = 0;       // what requests are held against
+  uint32_t slots = 0;
+  uint32_t running = 0;     // requests in the worker's hands
+  std::string engine, isa;  // once ready
+  uint32_t threads = 0;
+  uint64_t weight_bytes = 0, kv_pool_bytes = 0, bytes_per_token = 0;
+  double roof_gb_s = 0;  // 0 until the worker measured it
+};
+
+struct GatewayOptions {
+  std::string address = "127.0.0.1";         // IP literal; one that is not loopback demands at least one key
+  uint16_t port = 11440;                     // 0 = any free one, see Gateway::port()
+  std::vector<ApiKey> keys;                  // empty: nobody is asked
+  std::vector<std::string> allowed_hosts;    // beside IP literals, localhost, *.localhost and *.local
+  std::vector<std::string> allowed_origins;  // exact; a browser page of any other origin is refused
+  int64_t drain_timeout_ns = 30'000'000'000;
+  std::vector<ModelOptions> models;  // at least one
+  std::string build_id;              // a worker of another build is refused
+  std::string version;               // for /version and system_fingerprint
+  std::string
+      worker_program;  // empty: millrace-worker from $MILLRACE_LIBEXEC, else beside this program, else ../libexec/millrace
+  // Called on the loop whenever a model's state or progress changes. May be empty.
+  std::function<void(const ModelStatus&)> on_model_change;
+};
+
+}  // namespace millrace::gateway
