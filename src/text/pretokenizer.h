@@ -1,0 +1,46 @@
+// Cuts text into the pieces within which BPE may merge, by the regular expressions that belong to a pre-tokenizer's name.
+//
+// A pre-tokenizer is a list of stages. Each stage cuts every piece of the stage before into its matches and what lies between
+// them; a stage sees only its piece, so "end of text" in a look-ahead is the end of the piece. Patterns run in PCRE2 (JIT where
+// the system grants it) with \p{L}, \p{N}, \p{P}, \s and \S written out as ranges of text/unicode_ranges.h, because the Unicode
+// version of the library is neither ours nor known.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace millrace::text {
+
+class PreTokenizer {
+ public:
+  // The names are those of GGUF's "tokenizer.ggml.pre": "smollm", "gpt-2", "llama-bpe", "default" and those that mean the same.
+  // kUnsupported, listing the names, for any other.
+  static Result<std::shared_ptr<const PreTokenizer>> Create(std::string_view name);
+
+  ~PreTokenizer();
+  PreTokenizer(const PreTokenizer&) = delete;
+  PreTokenizer& operator=(const PreTokenizer&) = delete;
+
+  // Hands the pieces of `text` (well-formed UTF-8) to `take` in order; together they are the text, none is empty. Stops early
+  // when `take` returns false. Linear in the text: each stage reads on from where its last match ended. Thread-safe.
+  // kResourceExhausted when memory or the match limit (proportional to the text) is passed.
+  Status Split(std::string_view text, const std::function<bool(std::string_view)>& take) const;
+
+  // The model takes a piece that is a token as it stands, even where its merges would not lead there.
+  bool whole_words_first() const { return whole_words_first_; }
+
+ private:
+  struct Stage;
+  class Run;
+  PreTokenizer();
+  std::vector<std::unique_ptr<Stage>> stages_;
+  bool whole_words_first_ = false;
+};
+
+}  // namespace millrace::text
