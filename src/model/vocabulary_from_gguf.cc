@@ -1,0 +1,159 @@
+#include "model/vocabulary_from_gguf.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/types.h"
+
+namespace millrace::model {
+
+namespace {
+
+using text::TokenType;
+using text::VocabularySpec;
+using weights::GgufFile;
+
+constexpr size_t kMaxTemplateBytes = 1U << 20;
+
+// Special tokens that end a turn in the chat formats of models of this kind.
+constexpr std::array<std::string_view, 8> kTurnEnds = {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>",
+                                                       "<|end|>",    "<end_of_turn>", "<|eot|>",    "<|end_of_text|>"};
+
+// Pre-tokenizers whose models expect the beginning-of-sequence token when the file does not say.
+constexpr std::array<std::string_view, 3> kBosByDefault = {"llama-bpe", "llama3", "llama-v3"};
+
+// Copies a string array; `what` and `limit` name and bound it.
+Result<std::vector<std::string>> CopyStrings(const GgufFile& file, std::string_view key, size_t limit) {
+  ASSIGN_OR_RETURN(const auto strings, file.GetStringArray(key));
+  if (strings.size() > limit) {
+    return Error(Code::kResourceExhausted, "metadata '{}': {} strings, expected at most {}", key, strings.size(), limit);
+  }
+  // All of them together, so that a file cannot make us hold more than a vocabulary's worth of text.
+  if (strings.size_bytes() - strings.size() * sizeof(uint64_t) > text::kMaxVocabularyBytes) {
+    return Error(Code::kResourceExhausted, "metadata '{}': {} bytes of text, expected at most {}", key, strings.size_bytes(),
+                 text::kMaxVocabularyBytes);
+  }
+  std::vector<std::string> copied;
+  copied.reserve(strings.size());
+  for (const std::string_view text : strings) copied.emplace_back(text);
+  return copied;
+}
+
+Result<TokenType> TokenTypeFromGguf(int32_t type) {
+  switch (type) {
+    case 1:
+      return TokenType::kNormal;
+    case 2:
+      return TokenType::kUnknown;
+    case 3:
+      return TokenType::kControl;
+    case 4:
+      return TokenType::kUserDefined;
+    case 5:
+      return TokenType::kUnused;
+    case 6:
+      return TokenType::kByte;
+    default:
+      return Error(Code::kInvalidArgument, "type {}, expected 1 to 6", type);
+  }
+}
+
+Status ReadTokenTypes(const GgufFile& file, VocabularySpec& spec) {
+  constexpr std::string_view kKey = "tokenizer.ggml.token_type";
+  if (!file.Has(kKey)) return {};
+  ASSIGN_OR_RETURN(const auto types, file.GetI32Array(kKey));
+  if (types.size() != spec.tokens.size()) {
+    return Error(Code::kDataLoss, "metadata '{}': {} types for {} tokens", kKey, types.size(), spec.tokens.size());
+  }
+  spec.token_types.reserve(types.size());
+  for (size_t id = 0; id < types.size(); ++id) {
+    const auto type = TokenTypeFromGguf(types[id]);
+    if (!type.ok()) return Error(type.status().code(), "metadata '{}': token {}: {}", kKey, id, type.status().message());
+    spec.token_types.push_back(*type);
+  }
+  return {};
+}
+
+Result<std::optional<TokenId>> ReadTokenId(const GgufFile& file, std::string_view key, size_t tokens) {
+  if (!file.Has(key)) return std::optional<TokenId>();
+  ASSIGN_OR_RETURN(const uint32_t id, file.GetU32(key));
+  if (id >= tokens) return Error(Code::kDataLoss, "metadata '{}': {}, expected an id below {}", key, id, tokens);
+  return std::optional<TokenId>(static_cast<TokenId>(id));
+}
+
+Status ReadSpecialIds(const GgufFile& file, VocabularySpec& spec) {
+  const size_t tokens = spec.tokens.size();
+  ASSIGN_OR_RETURN(spec.bos, ReadTokenId(file, "tokenizer.ggml.bos_token_id", tokens));
+  ASSIGN_OR_RETURN(spec.eos, ReadTokenId(file, "tokenizer.ggml.eos_token_id", tokens));
+  ASSIGN_OR_RETURN(spec.unk, ReadTokenId(file, "tokenizer.ggml.unknown_token_id", tokens));
+  ASSIGN_OR_RETURN(spec.pad, ReadTokenId(file, "tokenizer.ggml.padding_token_id", tokens));
+
+  std::vector<TokenId>& ends = spec.end_of_sequence;
+  if (spec.eos) ends.push_back(*spec.eos);
+  for (const std::string_view key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    ASSIGN_OR_RETURN(const auto id, ReadTokenId(file, key, tokens));
+    if (id) ends.push_back(*id);
+  }
+  for (size_t id = 0; id < spec.token_types.size(); ++id) {
+    const bool special = spec.token_types[id] == TokenType::kControl || spec.token_types[id] == TokenType::kUserDefined;
+    if (special && std::find(kTurnEnds.begin(), kTurnEnds.end(), spec.tokens[id]) != kTurnEnds.end()) {
+      ends.push_back(static_cast<TokenId>(id));
+    }
+  }
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  return {};
+}
+
+Status ReadFlags(const GgufFile& file, VocabularySpec& spec) {
+  const bool bos_by_default = std::find(kBosByDefault.begin(), kBosByDefault.end(), spec.pre_tokenizer) != kBosByDefault.end();
+  ASSIGN_OR_RETURN(spec.add_bos, file.GetBoolOr("tokenizer.ggml.add_bos_token", bos_by_default));
+  if (spec.add_bos && !spec.bos) {
+    return Error(Code::kDataLoss, "metadata 'tokenizer.ggml.add_bos_token': set, but there is no tokenizer.ggml.bos_token_id");
+  }
+  ASSIGN_OR_RETURN(spec.add_space_prefix, file.GetBoolOr("tokenizer.ggml.add_space_prefix", false));
+  return {};
+}
+
+}  // namespace
+
+Result<VocabularySpec> VocabularyFromGguf(const GgufFile& file, uint32_t vocab) {
+  ASSIGN_OR_RETURN(const auto kind, file.GetString("tokenizer.ggml.model"));
+  if (kind != "gpt2") {
+    return Error(Code::kUnsupported,
+                 "metadata 'tokenizer.ggml.model': '{}' is not supported; this build knows: gpt2 (byte-level BPE)",
+                 kind.substr(0, 64));
+  }
+  VocabularySpec spec;
+  spec.kind = text::VocabularyKind::kByteLevelBpe;
+  ASSIGN_OR_RETURN(spec.tokens, CopyStrings(file, "tokenizer.ggml.tokens", text::kMaxVocabularyTokens));
+  if (spec.tokens.size() != vocab) {
+    return Error(Code::kDataLoss, "metadata 'tokenizer.ggml.tokens': {} tokens, but the model's embedding has {} rows",
+                 spec.tokens.size(), vocab);
+  }
+  ASSIGN_OR_RETURN(spec.merges, CopyStrings(file, "tokenizer.ggml.merges", text::kMaxVocabularyMerges));
+  spec.pre_tokenizer = "default";
+  if (file.Has("tokenizer.ggml.pre")) {
+    ASSIGN_OR_RETURN(spec.pre_tokenizer, file.GetString("tokenizer.ggml.pre"));
+  }
+  RETURN_IF_ERROR(ReadTokenTypes(file, spec));
+  RETURN_IF_ERROR(ReadSpecialIds(file, spec));
+  RETURN_IF_ERROR(ReadFlags(file, spec));
+  return spec;
+}
+
+Result<std::string> ChatTemplateFromGguf(const GgufFile& file) {
+  if (!file.Has("tokenizer.chat_template")) return std::string();
+  ASSIGN_OR_RETURN(const auto source, file.GetString("tokenizer.chat_template"));
+  if (source.size() > kMaxTemplateBytes) {
+    return Error(Code::kResourceExhausted, "metadata 'tokenizer.chat_template': {} bytes, expected at most {}", source.size(),
+                 kMaxTemplateBytes);
+  }
+  return std::string(source);
+}
+
+}  // namespace millrace::model

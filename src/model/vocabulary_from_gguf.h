@@ -1,0 +1,24 @@
+// What a GGUF file says about text: vocabulary and chat template, in the neutral form of the text layer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+#include "text/vocabulary.h"
+#include "weights/gguf.h"
+
+namespace millrace::model {
+
+// Fills a specification from tokenizer.ggml.*; text::Vocabulary::Build checks what is inside it. `vocab` is the number of rows of
+// the model's embedding, which the token list must match. Copies token texts and merges, within the limits of text/vocabulary.h.
+// kUnsupported for tokenizers other than byte-level BPE; kNotFound, kInvalidArgument or kDataLoss naming the key otherwise.
+//
+// end_of_sequence holds the file's end-of-sequence, end-of-turn and end-of-message ids and the special tokens that are known to
+// end a turn ("<|im_end|>" and the like), because many files name only one of them.
+Result<text::VocabularySpec> VocabularyFromGguf(const weights::GgufFile& file, uint32_t vocab);
+
+// tokenizer.chat_template, empty when the file has none. kInvalidArgument when it is not UTF-8, kResourceExhausted above 1 MiB.
+Result<std::string> ChatTemplateFromGguf(const weights::GgufFile& file);
+
+}  // namespace millrace::model

@@ -1,0 +1,131 @@
+#include "model/vocabulary_from_gguf.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "weights/testing/gguf_builder.h"
+
+namespace millrace::model {
+namespace {
+
+using text::TokenType;
+using weights::GgufFile;
+using weights::GgufType;
+using weights::testing::AsBytes;
+using weights::testing::GgufBuilder;
+
+const std::vector<std::string> kTokens = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab", "<|eot_id|>"};
+
+GgufBuilder Sample() {
+  GgufBuilder builder;
+  builder.String("tokenizer.ggml.model", "gpt2").String("tokenizer.ggml.pre", "smollm");
+  builder.Strings("tokenizer.ggml.tokens", kTokens).Strings("tokenizer.ggml.merges", {"a b"});
+  // <|eot_id|> is an ordinary token here, so it ends nothing.
+  builder.Numbers<int32_t>("tokenizer.ggml.token_type", GgufType::kInt32, {3, 3, 4, 1, 6, 5, 1});
+  return builder;
+}
+
+Result<text::VocabularySpec> Read(const GgufBuilder& builder, uint32_t vocab = 7) {
+  const std::string image = builder.Build();
+  const auto file = GgufFile::Parse(AsBytes(image));
+  if (!file.ok()) return file.status();
+  return VocabularyFromGguf(*file, vocab);  // copies: may outlive the image
+}
+
+TEST(VocabularyFromGguf, FillsTheSpecification) {
+  GgufBuilder builder = Sample();
+  builder.U32("tokenizer.ggml.bos_token_id", 1).U32("tokenizer.ggml.eos_token_id", 2).U32("tokenizer.ggml.unknown_token_id", 0);
+  builder.U32("tokenizer.ggml.padding_token_id", 2).Bool("tokenizer.ggml.add_bos_token", true);
+  builder.Bool("tokenizer.ggml.add_space_prefix", true);
+  const auto spec = Read(builder);
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->tokens, kTokens);
+  EXPECT_EQ(spec->merges, (std::vector<std::string>{"a b"}));
+  EXPECT_EQ(spec->pre_tokenizer, "smollm");
+  EXPECT_EQ(spec->token_types,
+            (std::vector<TokenType>{TokenType::kControl, TokenType::kControl, TokenType::kUserDefined, TokenType::kNormal,
+                                    TokenType::kByte, TokenType::kUnused, TokenType::kNormal}));
+  EXPECT_EQ(spec->bos, 1);
+  EXPECT_EQ(spec->eos, 2);
+  EXPECT_EQ(spec->unk, 0);
+  EXPECT_EQ(spec->pad, 2);
+  EXPECT_TRUE(spec->add_bos);
+  EXPECT_TRUE(spec->add_space_prefix);
+  EXPECT_EQ(spec->end_of_sequence, (std::vector<TokenId>{0, 2}));
+}
+
+TEST(VocabularyFromGguf, OptionalKeysMayBeAbsent) {
+  GgufBuilder builder;
+  builder.String("tokenizer.ggml.model", "gpt2").Strings("tokenizer.ggml.tokens", kTokens).Strings("tokenizer.ggml.merges", {});
+  const auto spec = Read(builder);
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->pre_tokenizer, "default");
+  EXPECT_TRUE(spec->token_types.empty());
+  EXPECT_FALSE(spec->bos || spec->eos || spec->unk || spec->pad);
+  EXPECT_FALSE(spec->add_bos || spec->add_space_prefix);
+  EXPECT_TRUE(spec->end_of_sequence.empty());
+}
+
+TEST(VocabularyFromGguf, EndOfTurnAndEndOfMessageIdsEndAnAnswer) {
+  GgufBuilder builder = Sample();
+  builder.U32("tokenizer.ggml.eos_token_id", 0).U32("tokenizer.ggml.eot_token_id", 4).U32("tokenizer.ggml.eom_token_id", 3);
+  const auto spec = Read(builder);
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->end_of_sequence, (std::vector<TokenId>{0, 2, 3, 4}));
+}
+
+TEST(VocabularyFromGguf, LlamaThreeFilesExpectTheirBosUnlessTheySayOtherwise) {
+  GgufBuilder builder;
+  builder.String("tokenizer.ggml.model", "gpt2").String("tokenizer.ggml.pre", "llama-bpe").U32("tokenizer.ggml.bos_token_id", 1);
+  builder.Strings("tokenizer.ggml.tokens", kTokens).Strings("tokenizer.ggml.merges", {});
+  EXPECT_TRUE(Read(builder)->add_bos);
+  builder.Bool("tokenizer.ggml.add_bos_token", false);
+  EXPECT_FALSE(Read(builder)->add_bos);
+}
+
+TEST(VocabularyFromGguf, ErrorsNameTheKey) {
+  const auto message = [](const std::function<void(GgufBuilder&)>& change) {
+    GgufBuilder builder = Sample();
+    change(builder);
+    return Read(builder).status().message();
+  };
+  EXPECT_EQ(Read(GgufBuilder()).status().message(), "metadata 'tokenizer.ggml.model': missing");
+  EXPECT_EQ(Read(GgufBuilder().String("tokenizer.ggml.model", "llama")).status().message(),
+            "metadata 'tokenizer.ggml.model': 'llama' is not supported; this build knows: gpt2 (byte-level BPE)");
+  EXPECT_EQ(Read(GgufBuilder().String("tokenizer.ggml.model", "gpt2")).status().message(),
+            "metadata 'tokenizer.ggml.tokens': missing");
+  EXPECT_EQ(Read(Sample(), 8).status().message(),
+            "metadata 'tokenizer.ggml.tokens': 7 tokens, but the model's embedding has 8 rows");
+  EXPECT_EQ(message([](GgufBuilder& b) { b.U32("tokenizer.ggml.eos_token_id", 7); }),
+            "metadata 'tokenizer.ggml.eos_token_id': 7, expected an id below 7");
+  EXPECT_EQ(message([](GgufBuilder& b) { b.U32("tokenizer.ggml.eot_token_id", ~0U); }),
+            "metadata 'tokenizer.ggml.eot_token_id': 4294967295, expected an id below 7");
+  EXPECT_EQ(message([](GgufBuilder& b) { b.Bool("tokenizer.ggml.add_bos_token", true); }),
+            "metadata 'tokenizer.ggml.add_bos_token': set, but there is no tokenizer.ggml.bos_token_id");
+
+  GgufBuilder few;
+  few.String("tokenizer.ggml.model", "gpt2").Strings("tokenizer.ggml.tokens", kTokens).Strings("tokenizer.ggml.merges", {});
+  GgufBuilder odd = few;
+  few.Numbers<int32_t>("tokenizer.ggml.token_type", GgufType::kInt32, {1, 1});
+  EXPECT_EQ(Read(few).status().message(), "metadata 'tokenizer.ggml.token_type': 2 types for 7 tokens");
+  odd.Numbers<int32_t>("tokenizer.ggml.token_type", GgufType::kInt32, {1, 1, 1, 9, 1, 1, 1});
+  EXPECT_EQ(Read(odd).status().message(), "metadata 'tokenizer.ggml.token_type': token 3: type 9, expected 1 to 6");
+}
+
+TEST(ChatTemplateFromGguf, IsTheStringOrEmpty) {
+  const auto read = [](const GgufBuilder& builder) {
+    const std::string image = builder.Build();
+    return ChatTemplateFromGguf(*GgufFile::Parse(AsBytes(image)));
+  };
+  EXPECT_EQ(*read(GgufBuilder()), "");
+  EXPECT_EQ(*read(GgufBuilder().String("tokenizer.chat_template", "{{ x }}")), "{{ x }}");
+  EXPECT_EQ(read(GgufBuilder().U32("tokenizer.chat_template", 1)).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(read(GgufBuilder().String("tokenizer.chat_template", std::string((1 << 20) + 1, 'x'))).status().code(),
+            Code::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace millrace::model
