@@ -1,0 +1,69 @@
+#include "api/error.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+
+namespace millrace::api {
+namespace {
+
+TEST(ApiError, EveryCodeHasItsHttpStatus) {
+  const std::vector<std::pair<Code, int>> expected = {
+      {Code::kInvalidArgument, 400}, {Code::kNotFound, 404},    {Code::kAlreadyExists, 409},     {Code::kDataLoss, 500},
+      {Code::kUnsupported, 400},     {Code::kUnavailable, 503}, {Code::kResourceExhausted, 503}, {Code::kDeadlineExceeded, 504},
+      {Code::kCancelled, 499},       {Code::kInternal, 500}};
+  for (const auto& [code, status] : expected) {
+    const ApiError error = FromStatus(Status(code, "why"));
+    EXPECT_EQ(error.status, status) << CodeName(code);
+    EXPECT_EQ(error.message, "why");
+    EXPECT_FALSE(error.code.empty());
+    EXPECT_EQ(error.type, status >= 500 ? "server_error" : "invalid_request_error");
+  }
+}
+
+TEST(ApiError, BodyIsOpenAisShape) {
+  EXPECT_EQ(ErrorBody(Invalid("top_p", "a \"bad\"\nvalue")),
+            R"({"error":{"message":"a \"bad\"\nvalue","type":"invalid_request_error","param":"top_p","code":"invalid_value"}})");
+  EXPECT_EQ(ErrorBody(ModelNotFound("x")),
+            R"({"error":{"message":"The model 'x' does not exist. GET /v1/models lists those that do.",)"
+            R"("type":"invalid_request_error","param":"model","code":"model_not_found"}})");
+  EXPECT_EQ(ErrorBody(Unauthorized("no key")),
+            R"({"error":{"message":"no key","type":"authentication_error","param":null,"code":"invalid_api_key"}})");
+}
+
+TEST(ApiError, BodyIsJsonWhateverTheMessage) {
+  const auto parsed = Json::Parse(ErrorBody(Invalid("\xC3(", std::string("\x00\xFF\x7F", 3))));
+  ASSERT_TRUE(parsed.ok()) << parsed.status().ToString();
+}
+
+TEST(ApiError, ContextOverflowIsWordedAsClientsMatchIt) {
+  const ApiError error = ContextLengthExceeded(2048, 2000, 100);
+  EXPECT_EQ(error.status, 400);
+  EXPECT_EQ(error.code, "context_length_exceeded");
+  EXPECT_NE(error.message.find("maximum context length is 2048 tokens"), std::string::npos);
+  EXPECT_NE(error.message.find("2100 tokens (2000 in the messages, 100 in the completion)"), std::string::npos);
+  EXPECT_NE(ContextLengthExceeded(10, 11, 0).message.find("resulted in 11 tokens"), std::string::npos);
+}
+
+std::string Header(const ApiError& error, std::string_view name) {
+  for (const auto& [key, value] : ErrorHeaders(error)) {
+    if (key == name) return value;
+  }
+  return "";
+}
+
+TEST(ApiError, HeadersSteerRetries) {
+  const ApiError busy = Overloaded("full", 1500);
+  EXPECT_EQ(busy.status, 503);
+  EXPECT_EQ(Header(busy, "Retry-After"), "2");
+  EXPECT_EQ(Header(busy, "retry-after-ms"), "1500");
+  EXPECT_EQ(Header(busy, "x-should-retry"), "");
+  EXPECT_EQ(Header(Quarantined(), "x-should-retry"), "false");
+  EXPECT_EQ(Header(Unauthorized("k"), "WWW-Authenticate"), "Bearer");
+  EXPECT_TRUE(ErrorHeaders(Invalid("n", "x")).empty());
+}
+
+}  // namespace
+}  // namespace millrace::api
