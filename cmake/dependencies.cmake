@@ -8,3 +8,8 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 if(MILLRACE_TESTS)
   find_package(GTest REQUIRED)
 endif()
+# Only the programs need these.
+find_package(CLI11 REQUIRED)
+find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # headers only: the packaged library is built with exceptions
+find_package(OpenSSL 3 REQUIRED)
+find_package(CURL REQUIRED)

@@ -1,4 +1,5 @@
-// Runs a fuzz target over every file of the given folders, so that seeds and past findings are checked by compilers without libFuzzer.
+// Runs a fuzz target over every file of the given folders, so that seeds and past findings are checked by compilers without
+// libFuzzer.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

@@ -108,8 +108,8 @@ TEST(JsonTest, ReadsAndWritesBack) {
 }
 
 TEST(JsonTest, RefusesWhatIsNotJson) {
-  for (const char* bad : {"", "{", "[1,]", "{\"a\":1,}", "01", "1 2", "nul", "\"\\x\"", "\"\xFF\"", "{\"a\":1,\"a\":2}", "// c\n1",
-                          "\"\\ud800\"", "[1e999]", "NaN"}) {
+  for (const char* bad : {"", "{", "[1,]", "{\"a\":1,}", "01", "1 2", "nul", "\"\\x\"", "\"\xFF\"", "{\"a\":1,\"a\":2}",
+                          "// c\n1", "\"\\ud800\"", "[1e999]", "NaN"}) {
     EXPECT_FALSE(Json::Parse(bad).ok()) << bad;
   }
 }

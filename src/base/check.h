@@ -5,7 +5,8 @@ namespace millrace {
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition, const char* reason);
 }  // namespace millrace
 
-#define CHECK(condition, reason)                                                              \
-  do {                                                                                        \
-    if (!(condition)) [[unlikely]] ::millrace::CheckFailed(__FILE__, __LINE__, #condition, reason); \
+#define CHECK(condition, reason)                                       \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]]                                     \
+      ::millrace::CheckFailed(__FILE__, __LINE__, #condition, reason); \
   } while (false)

@@ -13,7 +13,8 @@
 
 namespace millrace {
 
-// Handler of boost::json::basic_parser: builds the tree with an explicit stack of open containers, so depth costs heap, not stack.
+// Handler of boost::json::basic_parser: builds the tree with an explicit stack of open containers, so depth costs heap, not
+// stack.
 class JsonBuilder {
  public:
   static constexpr size_t max_object_size = std::numeric_limits<size_t>::max();
@@ -217,11 +218,21 @@ void AppendJsonEscaped(std::string_view text, std::string& out) {
       continue;
     }
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (c < 0x20 || c == 0x7F) {
           out += "\\u00";

@@ -1,4 +1,5 @@
-// JSON as a small value tree, parsed under limits and written by appending. The parser underneath is Boost.JSON's, named only in json.cc.
+// JSON as a small value tree, parsed under limits and written by appending. The parser underneath is Boost.JSON's, named only in
+// json.cc.
 #pragma once
 
 #include <cstdint>
@@ -53,9 +54,9 @@ class Json {
 
   // Each demands that the value is of that kind (CHECK): ask first.
   bool as_bool() const;
-  double as_double() const;               // any number
-  Result<int64_t> as_int64() const;       // integers in range, and doubles without fraction in range
-  Result<uint64_t> as_uint64() const;     // the same, not negative
+  double as_double() const;            // any number
+  Result<int64_t> as_int64() const;    // integers in range, and doubles without fraction in range
+  Result<uint64_t> as_uint64() const;  // the same, not negative
   const std::string& as_string() const;
   const Array& items() const;
   Array& items();
@@ -65,8 +66,8 @@ class Json {
   const Json* Find(std::string_view key) const;  // member of an object, else null pointer; also on non-objects
   void Set(std::string key, Json value);         // adds or replaces; turns null into an object first
 
-  std::string Write() const;            // compact, keys in order
-  std::string WriteIndented() const;    // two spaces, for people
+  std::string Write() const;          // compact, keys in order
+  std::string WriteIndented() const;  // two spaces, for people
 
   bool operator==(const Json&) const = default;
 

@@ -29,10 +29,18 @@ void LogLine(LogLevel level, std::string_view message) {
     }
   }
   switch (level) {
-    case LogLevel::kDebug: spdlog::debug("{}", safe); break;
-    case LogLevel::kInfo: spdlog::info("{}", safe); break;
-    case LogLevel::kWarning: spdlog::warn("{}", safe); break;
-    case LogLevel::kError: spdlog::error("{}", safe); break;
+    case LogLevel::kDebug:
+      spdlog::debug("{}", safe);
+      break;
+    case LogLevel::kInfo:
+      spdlog::info("{}", safe);
+      break;
+    case LogLevel::kWarning:
+      spdlog::warn("{}", safe);
+      break;
+    case LogLevel::kError:
+      spdlog::error("{}", safe);
+      break;
   }
 }
 

@@ -14,9 +14,9 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 void StartLog(std::string_view process, LogLevel lowest);
 void LogLine(LogLevel level, std::string_view message);  // thread-safe
 
-#define MILLRACE_LOG_(name, level)                                \
-  template <typename... Args>                                     \
-  void name(fmt::format_string<Args...> format, Args&&... args) { \
+#define MILLRACE_LOG_(name, level)                                    \
+  template <typename... Args>                                         \
+  void name(fmt::format_string<Args...> format, Args&&... args) {     \
     LogLine(level, fmt::format(format, std::forward<Args>(args)...)); \
   }
 MILLRACE_LOG_(LogInfo, LogLevel::kInfo)

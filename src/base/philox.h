@@ -1,5 +1,6 @@
 // Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
-// The same (key, counter) gives the same four words everywhere and in any order: that is why sampling does not depend on batching.
+// The same (key, counter) gives the same four words everywhere and in any order: that is why sampling does not depend on
+// batching.
 #pragma once
 
 #include <array>

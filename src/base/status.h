@@ -1,6 +1,7 @@
 // Status and Result<T>: how every fallible function of the project reports failure. Nothing here throws.
 //
-// A message says what was expected, what came, and where: "tensor 'blk.0.attn_q.weight': type 99 at offset 4242, expected one of …".
+// A message says what was expected, what came, and where: "tensor 'blk.0.attn_q.weight': type 99 at offset 4242, expected one of
+// …".
 #pragma once
 
 #include <fmt/core.h>
@@ -93,13 +94,14 @@ Status Error(Code code, fmt::format_string<Args...> format, Args&&... args) {
 }  // namespace millrace
 
 // RETURN_IF_ERROR(expression of type Status or Result)
-#define RETURN_IF_ERROR(expr)                                                 \
-  do {                                                                        \
+#define RETURN_IF_ERROR(expr)                                                                                \
+  do {                                                                                                       \
     if (auto millrace_status_ = ::millrace::ToStatus(expr); !millrace_status_.ok()) return millrace_status_; \
   } while (false)
 
 // ASSIGN_OR_RETURN(const auto header, ReadHeader(file));
-#define ASSIGN_OR_RETURN(declaration, expr) MILLRACE_ASSIGN_OR_RETURN_(MILLRACE_CONCAT_(millrace_result_, __LINE__), declaration, expr)
+#define ASSIGN_OR_RETURN(declaration, expr) \
+  MILLRACE_ASSIGN_OR_RETURN_(MILLRACE_CONCAT_(millrace_result_, __LINE__), declaration, expr)
 #define MILLRACE_ASSIGN_OR_RETURN_(result, declaration, expr) \
   auto result = (expr);                                       \
   if (!result.ok()) return result.status();                   \

@@ -18,9 +18,9 @@ inline constexpr int kMaxLogitBias = 1024;
 inline constexpr int kMaxStopTokens = 64;
 
 enum class FinishReason : uint8_t {
-  kNone = 0,   // still running
-  kStop = 1,   // an end-of-sequence or stop token, or a stop string
-  kLength = 2, // max_tokens or the context length
+  kNone = 0,    // still running
+  kStop = 1,    // an end-of-sequence or stop token, or a stop string
+  kLength = 2,  // max_tokens or the context length
   kCancelled = 3,
   kError = 4,
 };

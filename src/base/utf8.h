@@ -1,4 +1,5 @@
-// UTF-8 by the table of the Unicode standard (well-formed byte sequences): no overlong forms, no surrogates, nothing above U+10FFFF.
+// UTF-8 by the table of the Unicode standard (well-formed byte sequences): no overlong forms, no surrogates, nothing above
+// U+10FFFF.
 #pragma once
 
 #include <cstdint>

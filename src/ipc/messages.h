@@ -1,4 +1,5 @@
-// Every message between the gateway and a worker, as plain structs. Frozen: docs/adr/0001-ring-messages.md. Byte layouts: docs/ring-format.md.
+// Every message between the gateway and a worker, as plain structs. Frozen: docs/adr/0001-ring-messages.md. Byte layouts:
+// docs/ring-format.md.
 //
 // Token ids cross the ring; text never does. Decoders check every field against its range: the other side is not trusted.
 #pragma once
@@ -37,11 +38,12 @@ enum class RecordType : uint16_t {
   kRoof = 68,
 };
 
-// When each hop was passed, monotonic nanoseconds; 0 = not passed. The first five are stamped by the gateway, the rest by the worker.
+// When each hop was passed, monotonic nanoseconds; 0 = not passed. The first five are stamped by the gateway, the rest by the
+// worker.
 struct HopClocks {
-  int64_t received = 0;   // last byte of the request read
-  int64_t parsed = 0;     // JSON checked
-  int64_t rendered = 0;   // chat template applied
+  int64_t received = 0;  // last byte of the request read
+  int64_t parsed = 0;    // JSON checked
+  int64_t rendered = 0;  // chat template applied
   int64_t tokenised = 0;
   int64_t submitted = 0;  // pushed into the ring
   int64_t drained = 0;    // taken out of the ring
@@ -52,21 +54,22 @@ struct HopClocks {
 
 enum class SubmitOutput : uint8_t { kTokens = 0, kHidden = 1 };  // hidden states are reserved
 
-// One request for one worker. Fields marked reserved are carried and checked, and refused by the worker while they are not honoured.
+// One request for one worker. Fields marked reserved are carried and checked, and refused by the worker while they are not
+// honoured.
 struct Submit {
   RequestId request = 0;
-  uint64_t tenant = 0;            // fingerprint of who asks; for fair shares
-  int32_t priority = 0;           // [-100, 100], higher first
-  int64_t deadline_ns = 0;        // monotonic; 0 = none
-  uint64_t supersede_group = 0;   // reserved; 0 = none
-  uint64_t cache_salt = 0;        // reserved: requests of different salts share no cached prefix
-  int32_t adapter = -1;           // reserved
-  uint32_t emitted_tokens = 0;    // reserved: how many of `forced` a client has seen already (resume)
-  uint32_t choices = 1;           // reserved above 1
+  uint64_t tenant = 0;           // fingerprint of who asks; for fair shares
+  int32_t priority = 0;          // [-100, 100], higher first
+  int64_t deadline_ns = 0;       // monotonic; 0 = none
+  uint64_t supersede_group = 0;  // reserved; 0 = none
+  uint64_t cache_salt = 0;       // reserved: requests of different salts share no cached prefix
+  int32_t adapter = -1;          // reserved
+  uint32_t emitted_tokens = 0;   // reserved: how many of `forced` a client has seen already (resume)
+  uint32_t choices = 1;          // reserved above 1
   SubmitOutput output = SubmitOutput::kTokens;
   SamplingParams sampling;
-  std::vector<TokenId> prompt;    // 1..kMaxPromptTokens
-  std::vector<TokenId> forced;    // reserved: tokens that are taken instead of sampled ones
+  std::vector<TokenId> prompt;  // 1..kMaxPromptTokens
+  std::vector<TokenId> forced;  // reserved: tokens that are taken instead of sampled ones
   HopClocks clocks;
 };
 
@@ -105,20 +108,20 @@ struct Loading {
 
 // Of one emitted token.
 struct TokenLogprobs {
-  float logprob = 0;  // of the raw model distribution
+  float logprob = 0;                           // of the raw model distribution
   std::vector<std::pair<TokenId, float>> top;  // best first, <= kMaxTopLogprobs
 };
 
 // What the engine did for a request; carried by its last event.
 struct Usage {
   uint32_t prompt_tokens = 0;
-  uint32_t cached_tokens = 0;    // prompt tokens whose KV was reused
+  uint32_t cached_tokens = 0;  // prompt tokens whose KV was reused
   uint32_t completion_tokens = 0;
-  uint64_t decode_steps = 0;     // steps after the first token
-  int64_t prefill_ns = 0;        // first step that holds the request until its first token
-  int64_t decode_ns = 0;         // first token until the last
-  uint64_t decode_bytes = 0;     // bytes that the engine read in the decode window, all sequences together
-  double mean_batch = 0;         // decode rows per step in that window
+  uint64_t decode_steps = 0;  // steps after the first token
+  int64_t prefill_ns = 0;     // first step that holds the request until its first token
+  int64_t decode_ns = 0;      // first token until the last
+  uint64_t decode_bytes = 0;  // bytes that the engine read in the decode window, all sequences together
+  double mean_batch = 0;      // decode rows per step in that window
 };
 
 // A run of new tokens of one request. `first_index` counts from 0 per choice and never skips: the gateway checks it.
@@ -129,8 +132,8 @@ struct Tokens {
   std::vector<TokenId> tokens;          // <= kMaxTokensPerEvent; may be empty in the last event
   std::vector<TokenLogprobs> logprobs;  // empty, or one per token
   FinishReason finish = FinishReason::kNone;
-  HopClocks clocks;             // complete in the last event
-  std::optional<Usage> usage;   // only with finish
+  HopClocks clocks;            // complete in the last event
+  std::optional<Usage> usage;  // only with finish
 };
 
 // The request is over with an error. No event of it follows.
@@ -175,14 +178,14 @@ Result<ToGateway> ReadToGateway(const Record& record);
 struct Attach {
   uint32_t protocol = kProtocolVersion;
   uint32_t incarnation = 0;
-  uint32_t context = 0;      // positions per sequence
-  uint32_t slots = 0;        // sequences at once
-  uint32_t threads = 0;      // 0 = the worker decides
+  uint32_t context = 0;  // positions per sequence
+  uint32_t slots = 0;    // sequences at once
+  uint32_t threads = 0;  // 0 = the worker decides
   uint32_t prefill_chunk = 0;
-  uint8_t kv_type = 0;       // model::KvType
-  bool reference = false;    // float reference mode
-  std::string isa;           // forced instruction set; empty = best; <= 16 bytes
-  std::string model_name;    // for log lines; <= 128 bytes
+  uint8_t kv_type = 0;     // model::KvType
+  bool reference = false;  // float reference mode
+  std::string isa;         // forced instruction set; empty = best; <= 16 bytes
+  std::string model_name;  // for log lines; <= 128 bytes
 };
 std::vector<std::byte> Encode(const Attach& attach);
 Result<Attach> DecodeAttach(std::span<const std::byte> bytes);

@@ -1,8 +1,8 @@
-// The fine seam: what a backend must offer so that decoder.h can drive it. Each op is one parallel section, not a primitive, so that a
-// backend is free to fuse inside it. Frozen: docs/adr/0003-op-list.md. Checked at compile time; no virtual calls.
+// The fine seam: what a backend must offer so that decoder.h can drive it. Each op is one parallel section, not a primitive, so
+// that a backend is free to fuse inside it. Frozen: docs/adr/0003-op-list.md. Checked at compile time; no virtual calls.
 //
-// A backend is used from one thread. Handles (Weight, Act) are cheap to copy and valid as long as the backend (Weight) or until End
-// of the step (Act). Act rows are the tokens of the step, in StepBatch order; shapes below are [rows, width].
+// A backend is used from one thread. Handles (Weight, Act) are cheap to copy and valid as long as the backend (Weight) or until
+// End of the step (Act). Act rows are the tokens of the step, in StepBatch order; shapes below are [rows, width].
 #pragma once
 
 #include <concepts>
@@ -59,11 +59,12 @@ struct HeadOp {
 };
 
 template <typename B>
-concept Backend = requires(B& backend, const B& constant, typename B::Act act, const StepBatch& batch,
-                           std::span<const weights::TensorView> views, const AttnInOp<typename B::Weight>& attn_in, const AttendOp& attend,
-                           const OutAddOp<typename B::Weight>& out_add, const MlpInOp<typename B::Weight>& mlp_in,
-                           const HeadOp<typename B::Weight>& head, typename B::Weight weight) {
-  // Takes one tensor, or several that are stacked by rows (q, k, v; gate, up). Copies what it needs: the views may go away afterwards.
+concept Backend = requires(
+    B& backend, const B& constant, typename B::Act act, const StepBatch& batch, std::span<const weights::TensorView> views,
+    const AttnInOp<typename B::Weight>& attn_in, const AttendOp& attend, const OutAddOp<typename B::Weight>& out_add,
+    const MlpInOp<typename B::Weight>& mlp_in, const HeadOp<typename B::Weight>& head, typename B::Weight weight) {
+  // Takes one tensor, or several that are stacked by rows (q, k, v; gate, up). Copies what it needs: the views may go away
+  // afterwards.
   { backend.Load(views) } -> std::same_as<Result<typename B::Weight>>;
 
   // Checks the batch (positions, blocks, ranges), applies block changes and KV copies.

@@ -24,7 +24,7 @@ enum class Activation : uint8_t { kSilu };
 
 // One decoder layer: norm, attention, residual, norm, gated MLP, residual.
 struct LayerConfig {
-  uint32_t heads = 0;     // query heads; a multiple of kv_heads
+  uint32_t heads = 0;  // query heads; a multiple of kv_heads
   uint32_t kv_heads = 0;
   uint32_t head_dim = 0;
   uint32_t ffn = 0;  // inner width of the MLP

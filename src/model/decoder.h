@@ -58,7 +58,8 @@ class Decoder final : public ModelRunner {
     Act q = backend_->AttnIn(x, {.norm = {w.attn_norm, config_.norm_epsilon}, .qkv = w.qkv, .layer = index});
     Act a = backend_->Attend(q, {.layer = index, .scale = scale});
     x = backend_->OutAdd(a, {.weight = w.attn_out}, x);
-    Act h = backend_->MlpIn(x, {.norm = {w.mlp_norm, config_.norm_epsilon}, .gate_up = w.gate_up, .activation = shape.activation});
+    Act h =
+        backend_->MlpIn(x, {.norm = {w.mlp_norm, config_.norm_epsilon}, .gate_up = w.gate_up, .activation = shape.activation});
     return backend_->OutAdd(h, {.weight = w.down}, x);
   }
 

@@ -4,8 +4,8 @@
 //   Launch(StepBatch) ───────────▶  starts the step; may return before the device is done
 //   Collect(Ticket)   ◀───────────  waits for it; logits stay valid until the next Launch
 //
-// The engine owns sequence ids, block ids and reference counts; the runner owns the bytes of the KV blocks. All calls come from one
-// thread. At most `depth` steps are between Launch and Collect.
+// The engine owns sequence ids, block ids and reference counts; the runner owns the bytes of the KV blocks. All calls come from
+// one thread. At most `depth` steps are between Launch and Collect.
 #pragma once
 
 #include <cstdint>
@@ -102,21 +102,21 @@ struct Ticket {
 };
 
 struct RunnerInfo {
-  const char* engine = "";         // "cpu"
-  const char* isa = "";            // "avx2", "scalar"
+  const char* engine = "";  // "cpu"
+  const char* isa = "";     // "avx2", "scalar"
   uint32_t threads = 0;
-  uint32_t depth = 1;              // steps that may be launched and not collected
-  uint32_t block_tokens = 0;       // positions per KV block
-  uint32_t blocks = 0;             // size of the pool
-  uint32_t slots = 0;              // rows of the block tables
-  uint32_t max_batch_tokens = 0;   // most tokens of one step
-  uint32_t context = 0;            // most positions of one sequence
-  bool kv_contiguous = false;      // true: a sequence's blocks must be consecutive
+  uint32_t depth = 1;             // steps that may be launched and not collected
+  uint32_t block_tokens = 0;      // positions per KV block
+  uint32_t blocks = 0;            // size of the pool
+  uint32_t slots = 0;             // rows of the block tables
+  uint32_t max_batch_tokens = 0;  // most tokens of one step
+  uint32_t context = 0;           // most positions of one sequence
+  bool kv_contiguous = false;     // true: a sequence's blocks must be consecutive
   bool mixes_prefill_and_decode = true;
   bool samples = false;        // kSample rows are understood
   bool deterministic = false;  // decisions on sameness hold: same bits alone or in any batch
   KvType kv_type = KvType::kF16;
-  uint64_t weight_bytes = 0;   // resident
+  uint64_t weight_bytes = 0;  // resident
   uint64_t kv_pool_bytes = 0;
 };
 
@@ -127,7 +127,8 @@ class ModelRunner {
   virtual const ModelConfig& config() const = 0;
   virtual const RunnerInfo& info() const = 0;
 
-  // kInvalidArgument for a batch that breaks the contract above; anything else is the device's failure and concerns the whole step.
+  // kInvalidArgument for a batch that breaks the contract above; anything else is the device's failure and concerns the whole
+  // step.
   virtual Result<Ticket> Launch(const StepBatch& batch) = 0;
   virtual Result<StepResult> Collect(Ticket ticket) = 0;
 };

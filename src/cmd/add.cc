@@ -1,0 +1,53 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "cmd/commands.h"
+#include "cmd/exit_code.h"
+#include "cmd/progress.h"
+#include "cmd/store.h"
+
+namespace millrace::cmd {
+
+namespace {
+
+int Add(StoreEntry entry) {
+  auto store = Store::Default();
+  if (!store.ok()) return Fail(store.status());
+  entry.source = entry.file;
+  ProgressLine progress("copying");
+  const auto added = store->Add(std::move(entry), [&progress](uint64_t done, uint64_t total) { progress.Show(done, total); });
+  if (!added.ok()) return Fail(added.status());
+  std::printf("%s: %s (%.1f MB)\n", added->alias.c_str(), added->file.c_str(), static_cast<double>(added->bytes) / 1e6);
+  return kExitOk;
+}
+
+int List() {
+  const auto store = Store::Default();
+  if (!store.ok()) return Fail(store.status());
+  const auto entries = store->List();
+  if (!entries.ok()) return Fail(entries.status());
+  if (entries->empty())
+    std::fprintf(stderr, "the store %s is empty; add a model: millrace add FILE --alias NAME\n", store->root().c_str());
+  for (const StoreEntry& entry : *entries) {
+    std::printf("%-24s %9.1f MB  %s\n", entry.alias.c_str(), static_cast<double>(entry.bytes) / 1e6, entry.file.c_str());
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddAdd(CLI::App& app, int& exit_code) {
+  auto entry = std::make_shared<StoreEntry>();
+  CLI::App* add = app.add_subcommand("add", "Put a model file into the store under a name");
+  add->add_option("FILE", entry->file, "GGUF file")->required();
+  add->add_option("--alias", entry->alias, "Name that requests and commands use")->required();
+  add->add_option("--sha256", entry->sha256, "Refuse the file unless it has this hash (hexadecimal)");
+  add->add_option("--temperature", entry->temperature, "Default where a request is silent")->check(CLI::Range(0.0, 100.0));
+  add->add_option("--top-p", entry->top_p, "Default where a request is silent")->check(CLI::Range(0.0, 1.0));
+  add->callback([entry, &exit_code] { exit_code = Add(*entry); });
+
+  CLI::App* list = app.add_subcommand("list", "List the models of the store");
+  list->callback([&exit_code] { exit_code = List(); });
+}
+
+}  // namespace millrace::cmd

@@ -1,0 +1,37 @@
+#include "cmd/exit_code.h"
+
+#include <cstdio>
+
+namespace millrace::cmd {
+
+ExitCode ExitCodeFor(Code code) {
+  switch (code) {
+    case Code::kOk:
+      return kExitOk;
+    case Code::kInvalidArgument:
+      return kExitUsage;
+    case Code::kNotFound:
+      return kExitNotFound;
+    case Code::kDataLoss:
+    case Code::kUnsupported:
+      return kExitBadData;
+    case Code::kAlreadyExists:
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+      return kExitUnavailable;
+    case Code::kResourceExhausted:
+      return kExitNoMemory;
+    case Code::kCancelled:
+      return kExitInterrupted;
+    case Code::kInternal:
+      return kExitFailure;
+  }
+  return kExitFailure;
+}
+
+int Fail(const Status& status) {
+  std::fprintf(stderr, "millrace: %s\n", status.message().c_str());
+  return ExitCodeFor(status.code());
+}
+
+}  // namespace millrace::cmd

@@ -1,0 +1,173 @@
+#include "cmd/store.h"
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+
+#include "cmd/sha256.h"
+
+namespace millrace::cmd {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+Status FileError(const fs::path& path, const std::error_code& ec) {
+  const bool missing = ec == std::errc::no_such_file_or_directory;
+  return Error(missing ? Code::kNotFound : Code::kUnavailable, "{}: {}", path.string(), ec.message());
+}
+
+Result<StoreEntry> ReadEntry(const fs::path& path) {
+  const toml::parse_result parsed = toml::parse_file(path.string());
+  if (!parsed) {
+    return Error(Code::kDataLoss, "{}: line {}: {}", path.string(), parsed.error().source().begin.line,
+                 parsed.error().description());
+  }
+  const toml::table& table = parsed.table();
+  StoreEntry entry;
+  entry.alias = path.stem().string();
+  entry.file = table["file"].value_or(std::string());
+  entry.sha256 = table["sha256"].value_or(std::string());
+  entry.bytes = static_cast<uint64_t>(std::max<int64_t>(0, table["bytes"].value_or(int64_t{0})));
+  entry.source = table["source"].value_or(std::string());
+  entry.temperature = table["temperature"].value<double>();
+  entry.top_p = table["top_p"].value<double>();
+  if (entry.file.empty()) return Error(Code::kDataLoss, "{}: expected a string 'file', found none", path.string());
+  if (fs::path(entry.file).is_relative()) entry.file = (path.parent_path().parent_path() / entry.file).string();
+  return entry;
+}
+
+Status WriteEntry(const fs::path& path, const StoreEntry& entry, const std::string& file) {
+  toml::table table{
+      {"file", file}, {"sha256", entry.sha256}, {"bytes", static_cast<int64_t>(entry.bytes)}, {"source", entry.source}};
+  if (entry.temperature) table.insert("temperature", *entry.temperature);
+  if (entry.top_p) table.insert("top_p", *entry.top_p);
+  const fs::path part = path.string() + ".part";
+  {
+    std::ofstream out(part);
+    out << table << '\n';
+    if (!out.flush()) return Error(Code::kUnavailable, "{}: cannot be written", part.string());
+  }
+  std::error_code ec;
+  fs::rename(part, path, ec);
+  return ec ? FileError(path, ec) : Status();
+}
+
+// Copies through a .part file; a copy that fails leaves nothing.
+Status CopyFile(const fs::path& from, const fs::path& to, const Store::Progress& progress) {
+  std::error_code ec;
+  if (fs::exists(to, ec)) return {};
+  const fs::path part = to.string() + ".part";
+  const uint64_t total = fs::file_size(from, ec);
+  std::ifstream in(from, std::ios::binary);
+  std::ofstream out(part, std::ios::binary | std::ios::trunc);
+  std::vector<char> buffer(size_t{4} << 20);
+  uint64_t done = 0;
+  while (in && out) {
+    in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+    out.write(buffer.data(), in.gcount());
+    done += static_cast<uint64_t>(in.gcount());
+    if (progress) progress(done, total);
+  }
+  out.close();
+  if (!in.eof() || !out || done != total) {
+    fs::remove(part, ec);
+    return Error(Code::kUnavailable, "{}: copying to {} stopped after {} of {} bytes: is the disk full?", from.string(),
+                 to.string(), done, total);
+  }
+  fs::rename(part, to, ec);
+  return ec ? FileError(to, ec) : Status();
+}
+
+}  // namespace
+
+bool IsAlias(std::string_view name) {
+  if (name.empty() || name.size() > 64 || std::isalnum(static_cast<unsigned char>(name[0])) == 0) return false;
+  return std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'; });
+}
+
+Result<Store> Store::Default() {
+  if (const char* home = std::getenv("MILLRACE_HOME"); home != nullptr && *home != '\0')
+    return Store(fs::absolute(home).string());
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data != '\0')
+    return Store((fs::path(data) / "millrace").string());
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
+    return Store((fs::path(home) / ".local/share/millrace").string());
+  }
+  return Error(Code::kNotFound, "no place for the model store: set MILLRACE_HOME to a folder");
+}
+
+Result<StoreEntry> Store::Find(std::string_view alias) const {
+  if (!IsAlias(alias))
+    return Error(Code::kInvalidArgument, "'{}' is no alias: expected letters, digits, '.', '_' and '-'", alias);
+  const fs::path path = fs::path(root_) / "models" / (std::string(alias) + ".toml");
+  std::error_code ec;
+  if (fs::exists(path, ec)) return ReadEntry(path);
+  ASSIGN_OR_RETURN(const auto entries, List());
+  std::string known;
+  for (const auto& entry : entries) known += (known.empty() ? "" : ", ") + entry.alias;
+  return Error(Code::kNotFound,
+               "no model '{}' in the store ({} has: {}). Name a .gguf file, or add one: millrace add FILE --alias {}", alias,
+               root_, known.empty() ? "nothing" : known, alias);
+}
+
+Result<std::vector<StoreEntry>> Store::List() const {
+  std::vector<StoreEntry> entries;
+  std::error_code ec;
+  for (fs::directory_iterator it(fs::path(root_) / "models", ec), end; !ec && it != end; it.increment(ec)) {
+    if (it->path().extension() != ".toml") continue;
+    ASSIGN_OR_RETURN(auto entry, ReadEntry(it->path()));
+    entries.push_back(std::move(entry));
+  }
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.alias < b.alias; });
+  return entries;
+}
+
+Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
+  if (!IsAlias(entry.alias)) {
+    return Error(Code::kInvalidArgument, "'{}' is no alias: expected letters, digits, '.', '_' and '-'", entry.alias);
+  }
+  std::error_code ec;
+  if (!fs::is_regular_file(entry.file, ec)) return Error(Code::kNotFound, "{}: expected a regular file", entry.file);
+  ASSIGN_OR_RETURN(const std::string found, Sha256OfFile(entry.file, nullptr));
+  if (!entry.sha256.empty() && entry.sha256 != found) {
+    return Error(Code::kDataLoss, "{}: expected SHA-256 {}, found {}: download it again", entry.file, entry.sha256, found);
+  }
+  entry.sha256 = found;
+  entry.bytes = fs::file_size(entry.file, ec);
+  const std::string relative = "files/sha256-" + found + ".gguf";
+  const fs::path target = fs::path(root_) / relative;
+  for (const char* folder : {"models", "files"}) {
+    fs::create_directories(fs::path(root_) / folder, ec);
+    if (ec) return FileError(fs::path(root_) / folder, ec);
+  }
+  RETURN_IF_ERROR(CopyFile(entry.file, target, progress));
+  RETURN_IF_ERROR(WriteEntry(fs::path(root_) / "models" / (entry.alias + ".toml"), entry, relative));
+  entry.file = target.string();
+  return entry;
+}
+
+Result<StoreEntry> ResolveModel(std::string_view name) {
+  const fs::path path{std::string(name)};
+  std::error_code ec;
+  const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf";
+  if (looks_like_path) {
+    if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file", name);
+    if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", name);
+    StoreEntry entry;
+    entry.alias = path.stem().string();
+    entry.file = fs::absolute(path).string();
+    entry.bytes = fs::file_size(path, ec);
+    return entry;
+  }
+  ASSIGN_OR_RETURN(const Store store, Store::Default());
+  return store.Find(name);
+}
+
+}  // namespace millrace::cmd

@@ -1,0 +1,56 @@
+// The model store: files by content, aliases by name.
+//
+//   $MILLRACE_HOME (else $XDG_DATA_HOME/millrace, else ~/.local/share/millrace)
+//     models/smollm2.toml        alias: file, hash, size, where it came from, sampling defaults
+//     files/sha256-<hex>.gguf    the bytes, named by their hash
+//
+// Entries appear by rename, so a reader never sees half of one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace millrace::cmd {
+
+struct StoreEntry {
+  std::string alias;
+  std::string file;  // absolute
+  std::string sha256;
+  uint64_t bytes = 0;
+  std::string source;  // what it was added from; for people
+  std::optional<double> temperature;
+  std::optional<double> top_p;
+};
+
+class Store {
+ public:
+  using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+  explicit Store(std::string root) : root_(std::move(root)) {}
+  static Result<Store> Default();
+
+  const std::string& root() const { return root_; }
+
+  Result<StoreEntry> Find(std::string_view alias) const;
+  Result<std::vector<StoreEntry>> List() const;  // by alias
+
+  // Copies `entry.file` into the store (unless its bytes are there) and points the alias at it. An `entry.sha256` that is not
+  // empty must be the file's. Nothing is left behind on failure.
+  Result<StoreEntry> Add(StoreEntry entry, const Progress& progress);
+
+ private:
+  std::string root_;
+};
+
+bool IsAlias(std::string_view name);  // [A-Za-z0-9][A-Za-z0-9._-]{0,63}
+
+// A model as people name it: a path to a file, or an alias of the store. The error lists what there is.
+Result<StoreEntry> ResolveModel(std::string_view name);
+
+}  // namespace millrace::cmd
