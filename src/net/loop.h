@@ -43,6 +43,8 @@ class Socket {
   virtual void CloseWrite() = 0;
   // Drops everything unsent and all callbacks. Idempotent; every other call but peer() is then ignored.
   virtual void Close() = 0;
+  // Close that the peer sees as a broken connection, never as a proper end of stream.
+  virtual void Abort() = 0;
 
   virtual Address peer() const = 0;
   // Bytes given to Write that the system has not taken yet. Falls as the peer reads.

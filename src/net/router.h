@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "net/http_request.h"
-#include "net/limits.h"
 
 namespace millrace::net {
 
@@ -27,7 +26,7 @@ std::string_view ScopeName(Scope scope);  // "public", "inference", "admin"
 
 struct Route {
   Route(std::string route_method, std::string route_pattern, Scope route_scope, Handler route_handler,
-        size_t route_body_bytes = ParseLimits{}.body_bytes)
+        size_t route_body_bytes = 0)
       : method(std::move(route_method)),
         pattern(std::move(route_pattern)),
         scope(route_scope),
@@ -38,7 +37,7 @@ struct Route {
   std::string pattern;  // "/v1/models/{id}"; a last segment "{id*}" takes the rest of the path with its slashes
   Scope scope;
   Handler handler;
-  size_t body_bytes;
+  size_t body_bytes;  // largest body; 0 = ParseLimits::body_bytes of the server
 };
 
 // The values of a pattern's {names}, decoded.
