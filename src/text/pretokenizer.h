@@ -2,13 +2,12 @@
 //
 // A pre-tokenizer is a list of stages. Each stage cuts every piece of the stage before into its matches and what lies between
 // them; a stage sees only its piece, so "end of text" in a look-ahead is the end of the piece. Patterns run in PCRE2 (JIT where
-// the system grants it) with \p{L}, \p{N}, \p{P}, \s and \S written out as ranges of text/unicode_ranges.h, because the Unicode
+// the system grants it) with \p{L}, \p{N}, \p{P}, \s and \S written out as ranges of text/pattern_classes.h, because the Unicode
 // version of the library is neither ours nor known.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +20,7 @@ class PreTokenizer {
  public:
   // The names are those of GGUF's "tokenizer.ggml.pre": "smollm", "gpt-2", "llama-bpe", "default" and those that mean the same.
   // kUnsupported, listing the names, for any other.
-  static Result<std::shared_ptr<const PreTokenizer>> Create(std::string_view name);
+  static Result<std::unique_ptr<const PreTokenizer>> Create(std::string_view name);
 
   ~PreTokenizer();
   PreTokenizer(const PreTokenizer&) = delete;
@@ -36,10 +35,10 @@ class PreTokenizer {
   bool whole_words_first() const { return whole_words_first_; }
 
  private:
-  struct Stage;
+  class Stage;
   class Run;
   PreTokenizer();
-  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<std::unique_ptr<const Stage>> stages_;
   bool whole_words_first_ = false;
 };
 

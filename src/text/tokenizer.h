@@ -22,6 +22,8 @@
 
 namespace millrace::text {
 
+inline constexpr size_t kMaxEncodeBytes = 1ULL << 30;  // longer text is refused
+
 struct EncodeOptions {
   // Put the beginning-of-sequence token first if the vocabulary asks for one; not when the text itself begins with it.
   bool add_bos = false;
@@ -40,8 +42,8 @@ class Tokenizer {
   const Vocabulary& vocabulary() const { return *vocabulary_; }
 
   // Ill-formed UTF-8 is read as if each maximal ill-formed part were U+FFFD (Python's errors="replace"). Bytes that the
-  // vocabulary has no token for become its unknown token, or nothing when it has none. Thread-safe; blocks for the time of the
-  // work only.
+  // vocabulary has no token for (SmolLM2 lacks U+0004, say) are left out, as in Python; the unknown token, often a control token,
+  // never stands for text. Thread-safe; blocks for the time of the work only.
   Result<std::vector<TokenId>> Encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   // The text of the tokens, ill-formed UTF-8 replaced as above. Ids outside the vocabulary count as empty. Control tokens are
@@ -49,13 +51,13 @@ class Tokenizer {
   std::string Decode(std::span<const TokenId> tokens, bool show_special = false) const;
 
  private:
-  Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PreTokenizer> pre_tokenizer);
-  Status EncodeFragment(std::string_view text, size_t max_tokens, std::vector<TokenId>& out) const;
+  class Run;
+  Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const PreTokenizer> pre_tokenizer);
 
   std::shared_ptr<const Vocabulary> vocabulary_;  // shared: decoders of running streams outlive a model that is being unloaded
-  std::shared_ptr<const PreTokenizer> pre_tokenizer_;  // shared: compiled once for each pattern
-  SpecialTokens all_special_;                          // control and user-defined
-  SpecialTokens plain_special_;                        // user-defined only
+  std::unique_ptr<const PreTokenizer> pre_tokenizer_;
+  SpecialTokens all_special_;    // control and user-defined
+  SpecialTokens plain_special_;  // user-defined only
   WordTable words_;
 };
 

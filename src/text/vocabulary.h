@@ -8,6 +8,7 @@
 // ("Ġthe" for " the"). Text(id) is what the token stands for: raw bytes, not necessarily whole UTF-8 sequences.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "text/merge_table.h"
+#include "text/text_index.h"
 
 namespace millrace::text {
 
@@ -50,6 +52,7 @@ struct VocabularySpec {
 inline constexpr size_t kMaxVocabularyTokens = 1U << 20;
 inline constexpr size_t kMaxVocabularyMerges = 1U << 21;
 inline constexpr size_t kMaxTokenBytes = 4096;              // of one token's file text
+inline constexpr size_t kMaxSpecialTokenBytes = 1024;       // of the text of a control or user-defined token
 inline constexpr size_t kMaxVocabularyBytes = 64ULL << 20;  // of all file texts
 
 class Vocabulary {
@@ -72,7 +75,7 @@ class Vocabulary {
   bool IsControl(TokenId id) const;
   bool IsEndOfSequence(TokenId id) const;
 
-  // The id whose file text is `file_text`; of tokens that may repeat the lowest.
+  // The id whose file text is `file_text`; unused tokens are not found.
   std::optional<TokenId> Find(std::string_view file_text) const;
 
   VocabularyKind kind() const { return kind_; }
@@ -96,8 +99,10 @@ class Vocabulary {
  private:
   Vocabulary() = default;
   Status TakeTokens(const VocabularySpec& spec);
+  Status TakeToken(const std::string& file_text, TokenType type);
   Status TakeMerges(const VocabularySpec& spec);
   Status TakeSpecials(const VocabularySpec& spec);
+  TokenId FindByte(uint8_t byte) const;
 
   VocabularyKind kind_ = VocabularyKind::kByteLevelBpe;
   std::string pre_tokenizer_;
@@ -106,13 +111,18 @@ class Vocabulary {
   bool add_bos_ = false;
   bool add_space_prefix_ = false;
 
-  std::string bytes_;              // the texts of all tokens, one after another
-  std::vector<uint32_t> offsets_;  // [size + 1] into bytes_
-  std::vector<TokenType> types_;   // [size]
-  std::vector<TokenId> by_text_;   // ids of tokens of use, ordered by file text
-  std::string file_bytes_;         // file texts, one after another
-  std::vector<uint32_t> file_offsets_;
-  TokenId byte_tokens_[256];
+  // Texts by id, one after another; `offsets` has one entry more than there are texts.
+  struct Texts {
+    std::string bytes;
+    std::vector<uint32_t> offsets = {0};
+    std::string_view At(TokenId id) const;
+    void Append(std::string_view text);
+  };
+  Texts texts_;
+  Texts file_texts_;
+  TextIndex by_file_text_;
+  std::vector<TokenType> types_;
+  std::array<TokenId, 256> byte_tokens_{};
   MergeTable merges_;
   uint64_t fingerprint_ = 0;
 };
