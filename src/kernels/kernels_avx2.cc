@@ -1,0 +1,584 @@
+// AVX2 with FMA and F16C. Compiled with those flags, so nothing here may run before the CPU was asked, and nothing inline from
+// other headers is called: the linker could otherwise keep this file's copy of a function for the whole program.
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/kernel_constants.h"
+#include "kernels/kernel_tables.h"
+
+namespace millrace::kernels {
+namespace {
+
+// How far ahead of the loads weights are prefetched: about the latency of memory at full bandwidth.
+constexpr size_t kPrefetchBytes = 2048;
+
+// kTailMask + 8 - n is a mask of the first n lanes.
+alignas(32) constexpr int32_t kTailMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+__m256i FirstLanes(size_t n) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kTailMask + 8 - n)); }
+
+__m256 LoadFirst(const float* x, size_t n) { return n >= 8 ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, FirstLanes(n)); }
+
+void StoreFirst(float* x, size_t n, __m256 value) {
+  if (n >= 8) {
+    _mm256_storeu_ps(x, value);
+  } else {
+    _mm256_maskstore_ps(x, FirstLanes(n), value);
+  }
+}
+
+__m256 LoadHalves(const void* x) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(x))); }
+__m256 Load8(const uint16_t* x) { return LoadHalves(x); }
+__m256 Load8(const float* x) { return _mm256_loadu_ps(x); }
+
+// Four activations for all rows.
+__m256i Broadcast4(const int8_t* x) {
+  int32_t four;
+  std::memcpy(&four, x, sizeof(four));
+  return _mm256_set1_epi32(four);
+}
+
+// Lanes 0-7 in `low`, 8-15 in `high`; the tree of the definition.
+float SumLanes(__m256 low, __m256 high) {
+  const __m256 eight = _mm256_add_ps(low, high);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+__m256 Exp(__m256 x) {
+  __m256 c = _mm256_max_ps(x, _mm256_set1_ps(kExpLow));
+  c = _mm256_min_ps(c, _mm256_set1_ps(kExpHigh));
+  const __m256 round = _mm256_set1_ps(kExpRound);
+  const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(c, _mm256_set1_ps(kExpLog2E), round), round);
+  __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2High), c);
+  r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2Low), r);
+  __m256 p = _mm256_set1_ps(kExpPolynomial[0]);
+  for (int i = 1; i < 6; ++i) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExpPolynomial[i]));
+  const __m256 mantissa = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1.0F));
+  const __m256i raised = _mm256_add_epi32(_mm256_castps_si256(mantissa), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23));
+  const __m256 in_range = _mm256_cmp_ps(x, _mm256_set1_ps(kExpLow), _CMP_GE_OQ);
+  return _mm256_and_ps(_mm256_castsi256_ps(raised), in_range);
+}
+
+float ExpOne(float x) { return _mm256_cvtss_f32(Exp(_mm256_set1_ps(x))); }
+
+// ---- activations
+// ----------------------------------------------------------------------------------------------------------------
+
+int32_t MaxOf(__m256i v) {
+  __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4E));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xB1));
+  return _mm_cvtsi128_si32(m);
+}
+
+int32_t SumOf(__m256i v) {
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
+  return _mm_cvtsi128_si32(s);
+}
+
+// Codes of 32 floats, in order; returns their sum.
+int32_t QuantizeGroup(const __m256 (&v)[4], float inverse, int8_t* codes) {
+  const __m256 factor = _mm256_set1_ps(inverse);
+  const __m256i q0 = _mm256_cvtps_epi32(_mm256_mul_ps(v[0], factor));
+  const __m256i q1 = _mm256_cvtps_epi32(_mm256_mul_ps(v[1], factor));
+  const __m256i q2 = _mm256_cvtps_epi32(_mm256_mul_ps(v[2], factor));
+  const __m256i q3 = _mm256_cvtps_epi32(_mm256_mul_ps(v[3], factor));
+  // The packs work within 128-bit halves; the permutation puts the runs of four back in order.
+  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q0, q1), _mm256_packs_epi32(q2, q3));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), _mm256_permutevar8x32_epi32(packed, order));
+  return SumOf(_mm256_add_epi32(_mm256_add_epi32(q0, q1), _mm256_add_epi32(q2, q3)));
+}
+
+void QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
+  const uint32_t groups = out.cols / kGroupCols;
+  const __m256i magnitude_bits = _mm256_set1_epi32(0x7FFFFFFF);
+  int8_t* codes = out.codes + size_t{row} * out.cols;
+  float* scales = out.scales + size_t{row} * groups;
+  float* sums = out.sums + size_t{row} * groups;
+  for (uint32_t group = 0; group < groups; ++group, x += kGroupCols, codes += kGroupCols) {
+    __m256 v[4];
+    for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_ps(x + 8 * i);
+    __m256i m[4];
+    for (int i = 0; i < 4; ++i) m[i] = _mm256_and_si256(_mm256_castps_si256(v[i]), magnitude_bits);
+    const int32_t magnitude = MaxOf(_mm256_max_epi32(_mm256_max_epi32(m[0], m[1]), _mm256_max_epi32(m[2], m[3])));
+    float amax;
+    std::memcpy(&amax, &magnitude, sizeof(amax));
+    if (magnitude >= 0x7F800000 || amax < kQuantFloor) {
+      std::memset(codes, 0, kGroupCols);
+      const float scale = amax < kQuantFloor ? 0.0F : __builtin_nanf("");
+      scales[group] = scale;
+      sums[group] = scale;
+      continue;
+    }
+    const float scale = amax / 127.0F;
+    const int32_t sum = QuantizeGroup(v, 127.0F / amax, codes);
+    scales[group] = scale;
+    sums[group] = scale * static_cast<float>(sum);
+  }
+}
+
+// ---- matrix products
+// ------------------------------------------------------------------------------------------------------------
+
+// The eight rows of one strip for one activation row.
+void StoreStrip(const PackedMatrix& w, const OutputRows& y, size_t m, size_t strip, __m256 value) {
+  const size_t row = strip * kStripRows;
+  float* at = y.data + m * y.stride + row;
+  const size_t count = w.rows - row;
+  if (y.add) value = _mm256_add_ps(LoadFirst(at, count), value);
+  StoreFirst(at, count, value);
+}
+
+// kBytes of what lies ahead; once per group, so that consecutive groups leave no line out.
+template <size_t kBytes>
+void PrefetchGroup(const std::byte* data) {
+  for (size_t at = 0; at < kBytes; at += 64) _mm_prefetch(data + kPrefetchBytes + at, _MM_HINT_T0);
+}
+
+// kM activation rows from row m on, times one strip. The weights are unpacked once for all kM rows.
+template <int kM>
+void StripQ4_1(const PackedMatrix& w, size_t strip, const QuantRows& x, size_t m, const OutputRows& y) {
+  const uint32_t groups = w.cols / kGroupCols;
+  const std::byte* data = w.data + strip * groups * kQ4_1GroupBytes;
+  const int8_t* codes = x.codes + m * x.cols;
+  const float* scales = x.scales + m * groups;
+  const float* sums = x.sums + m * groups;
+  const __m256i nibble = _mm256_set1_epi8(0xF);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256 total[kM];
+  for (int i = 0; i < kM; ++i) total[i] = _mm256_setzero_ps();
+  for (uint32_t group = 0; group < groups; ++group, data += kQ4_1GroupBytes) {
+    if (m == 0) PrefetchGroup<kQ4_1GroupBytes>(data);
+    // A pair of products is at most 2 * 15 * 127 = 3,810: the eight pairs of a group fit 16 bits.
+    __m256i chain[kM];
+    for (int j = 0; j < 4; ++j) {
+      const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + 32 + 32 * j));
+      const __m256i low = _mm256_and_si256(both, nibble);
+      const __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
+      for (int i = 0; i < kM; ++i) {
+        const int8_t* at = codes + size_t(i) * x.cols + group * kGroupCols + 4 * j;
+        const __m256i first = _mm256_maddubs_epi16(low, Broadcast4(at));
+        const __m256i second = _mm256_maddubs_epi16(high, Broadcast4(at + 16));
+        chain[i] = j == 0 ? _mm256_add_epi16(first, second) : _mm256_add_epi16(_mm256_add_epi16(chain[i], first), second);
+      }
+    }
+    const __m256 scale_w = LoadHalves(data);
+    const __m256 min_w = LoadHalves(data + 16);
+    for (int i = 0; i < kM; ++i) {
+      const size_t at = size_t(i) * groups + group;
+      const __m256 dot = _mm256_cvtepi32_ps(_mm256_madd_epi16(chain[i], ones));
+      total[i] = _mm256_fmadd_ps(_mm256_mul_ps(scale_w, _mm256_broadcast_ss(scales + at)), dot, total[i]);
+      total[i] = _mm256_fmadd_ps(min_w, _mm256_broadcast_ss(sums + at), total[i]);
+    }
+  }
+  for (int i = 0; i < kM; ++i) StoreStrip(w, y, m + size_t(i), strip, total[i]);
+}
+
+template <int kM>
+void StripQ8_0(const PackedMatrix& w, size_t strip, const QuantRows& x, size_t m, const OutputRows& y) {
+  const uint32_t groups = w.cols / kGroupCols;
+  const std::byte* data = w.data + strip * groups * kQ8_0GroupBytes;
+  const int8_t* codes = x.codes + m * x.cols;
+  const float* scales = x.scales + m * groups;
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256 total[kM];
+  for (int i = 0; i < kM; ++i) total[i] = _mm256_setzero_ps();
+  for (uint32_t group = 0; group < groups; ++group, data += kQ8_0GroupBytes) {
+    if (m == 0) PrefetchGroup<kQ8_0GroupBytes>(data);
+    __m256i sum[kM];
+    for (int j = 0; j < 8; ++j) {
+      const __m256i code = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + 16 + 32 * j));
+      const __m256i magnitude = _mm256_abs_epi8(code);  // -128 becomes 128, read as unsigned
+      for (int i = 0; i < kM; ++i) {
+        // A pair is at most 2 * 128 * 127 = 32,512: one product fits 16 bits, a second would not.
+        const __m256i four = Broadcast4(codes + size_t(i) * x.cols + group * kGroupCols + 4 * j);
+        const __m256i pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(four, code)), ones);
+        sum[i] = j == 0 ? pairs : _mm256_add_epi32(sum[i], pairs);
+      }
+    }
+    const __m256 scale_w = LoadHalves(data);
+    for (int i = 0; i < kM; ++i) {
+      const __m256 scale = _mm256_mul_ps(scale_w, _mm256_broadcast_ss(scales + size_t(i) * groups + group));
+      total[i] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum[i]), total[i]);
+    }
+  }
+  for (int i = 0; i < kM; ++i) StoreStrip(w, y, m + size_t(i), strip, total[i]);
+}
+
+// Strips outside, so that a strip is read from memory once and from the first-level cache for all further activation rows.
+template <void (*kStrip4)(const PackedMatrix&, size_t, const QuantRows&, size_t, const OutputRows&),
+          void (*kStrip2)(const PackedMatrix&, size_t, const QuantRows&, size_t, const OutputRows&),
+          void (*kStrip1)(const PackedMatrix&, size_t, const QuantRows&, size_t, const OutputRows&)>
+void MatmulQuant(const PackedMatrix& w, IndexRange strips, const QuantRows& x, uint32_t rows, const OutputRows& y) {
+  for (size_t strip = strips.begin; strip < strips.end; ++strip) {
+    size_t m = 0;
+    for (; m + 4 <= rows; m += 4) kStrip4(w, strip, x, m, y);
+    for (; m + 2 <= rows; m += 2) kStrip2(w, strip, x, m, y);
+    for (; m < rows; ++m) kStrip1(w, strip, x, m, y);
+  }
+}
+
+// kRows weight rows times one activation row.
+template <int kRows>
+void DotRowsF32(const float* weights, size_t cols, const float* x, float* out) {
+  __m256 low[kRows];
+  __m256 high[kRows];
+  for (int r = 0; r < kRows; ++r) low[r] = high[r] = _mm256_setzero_ps();
+  size_t at = 0;
+  for (; at + 16 <= cols; at += 16) {
+    const __m256 x_low = _mm256_loadu_ps(x + at);
+    const __m256 x_high = _mm256_loadu_ps(x + at + 8);
+    for (int r = 0; r < kRows; ++r) {
+      const float* row = weights + size_t(r) * cols + at;
+      low[r] = _mm256_fmadd_ps(_mm256_loadu_ps(row), x_low, low[r]);
+      high[r] = _mm256_fmadd_ps(_mm256_loadu_ps(row + 8), x_high, high[r]);
+    }
+  }
+  if (at < cols) {  // the missing columns count as zero times zero, which changes no sum
+    const size_t left = cols - at;
+    const __m256i first = FirstLanes(left < 8 ? left : 8);
+    const __m256i second = FirstLanes(left < 8 ? 0 : left - 8);
+    for (int r = 0; r < kRows; ++r) {
+      const float* row = weights + size_t(r) * cols + at;
+      low[r] = _mm256_fmadd_ps(_mm256_maskload_ps(row, first), _mm256_maskload_ps(x + at, first), low[r]);
+      high[r] = _mm256_fmadd_ps(_mm256_maskload_ps(row + 8, second), _mm256_maskload_ps(x + at + 8, second), high[r]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) out[r] = SumLanes(low[r], high[r]);
+}
+
+void MatmulF32(const PackedMatrix& w, IndexRange strips, const float* x, uint32_t rows, const OutputRows& y) {
+  const size_t cols = w.cols;
+  for (size_t strip = strips.begin; strip < strips.end; ++strip) {
+    const size_t row = strip * kStripRows;
+    const float* weights = reinterpret_cast<const float*>(w.data) + row * cols;
+    const size_t count = w.rows - row < kStripRows ? w.rows - row : kStripRows;
+    for (size_t m = 0; m < rows; ++m) {
+      alignas(32) float out[kStripRows] = {};
+      size_t r = 0;
+      for (; r + 4 <= count; r += 4) DotRowsF32<4>(weights + r * cols, cols, x + m * cols, out + r);
+      for (; r < count; ++r) DotRowsF32<1>(weights + r * cols, cols, x + m * cols, out + r);
+      StoreStrip(w, y, m, strip, _mm256_load_ps(out));
+    }
+  }
+}
+
+// ---- elementwise
+// ----------------------------------------------------------------------------------------------------------------
+
+void RmsNorm(const float* x, const float* weight, uint32_t count, float epsilon, float* y) {
+  __m256 low = _mm256_setzero_ps();
+  __m256 high = _mm256_setzero_ps();
+  size_t at = 0;
+  for (; at + 16 <= count; at += 16) {
+    const __m256 first = _mm256_loadu_ps(x + at);
+    const __m256 second = _mm256_loadu_ps(x + at + 8);
+    low = _mm256_fmadd_ps(first, first, low);
+    high = _mm256_fmadd_ps(second, second, high);
+  }
+  if (at < count) {
+    const size_t left = count - at;
+    const __m256 first = LoadFirst(x + at, left);
+    low = _mm256_fmadd_ps(first, first, low);
+    if (left > 8) {
+      const __m256 second = LoadFirst(x + at + 8, left - 8);
+      high = _mm256_fmadd_ps(second, second, high);
+    }
+  }
+  const float scale = 1.0F / __builtin_sqrtf(SumLanes(low, high) / static_cast<float>(count) + epsilon);
+  const __m256 factor = _mm256_set1_ps(scale);
+  for (at = 0; at < count; at += 8) {
+    const __m256 scaled = _mm256_mul_ps(LoadFirst(x + at, count - at), factor);
+    StoreFirst(y + at, count - at, _mm256_mul_ps(scaled, LoadFirst(weight + at, count - at)));
+  }
+}
+
+void SiluMul(const float* gate, const float* up, size_t count, float* out) {
+  const __m256 one = _mm256_set1_ps(1.0F);
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  for (size_t at = 0; at < count; at += 8) {
+    const __m256 g = LoadFirst(gate + at, count - at);
+    const __m256 silu = _mm256_div_ps(g, _mm256_add_ps(one, Exp(_mm256_xor_ps(g, sign))));
+    StoreFirst(out + at, count - at, _mm256_mul_ps(silu, LoadFirst(up + at, count - at)));
+  }
+}
+
+void RopeOne(float* first, float* second, float cos, float sin) {
+  const float x0 = *first;
+  const float x1 = *second;
+  *first = __builtin_fmaf(x0, cos, -(x1 * sin));
+  *second = __builtin_fmaf(x1, cos, x0 * sin);
+}
+
+void RopeAdjacent(float* head, const RopeArgs& args) {
+  const uint32_t pairs = args.dims / 2;
+  const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+  uint32_t i = 0;
+  for (; i + 4 <= pairs; i += 4) {
+    const __m256 x = _mm256_loadu_ps(head + 2 * i);
+    const __m256 cos = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(args.cos + i)), twice);
+    const __m256 sin = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(args.sin + i)), twice);
+    const __m256 crossed = _mm256_mul_ps(_mm256_permute_ps(x, 0xB1), sin);
+    _mm256_storeu_ps(head + 2 * i, _mm256_fmaddsub_ps(x, cos, crossed));  // even lanes minus, odd lanes plus
+  }
+  for (; i < pairs; ++i) RopeOne(head + 2 * i, head + 2 * i + 1, args.cos[i], args.sin[i]);
+}
+
+void RopeHalves(float* head, const RopeArgs& args) {
+  const uint32_t pairs = args.dims / 2;
+  uint32_t i = 0;
+  for (; i + 8 <= pairs; i += 8) {
+    const __m256 x0 = _mm256_loadu_ps(head + i);
+    const __m256 x1 = _mm256_loadu_ps(head + pairs + i);
+    const __m256 cos = _mm256_loadu_ps(args.cos + i);
+    const __m256 sin = _mm256_loadu_ps(args.sin + i);
+    _mm256_storeu_ps(head + i, _mm256_fmsub_ps(x0, cos, _mm256_mul_ps(x1, sin)));
+    _mm256_storeu_ps(head + pairs + i, _mm256_fmadd_ps(x1, cos, _mm256_mul_ps(x0, sin)));
+  }
+  for (; i < pairs; ++i) RopeOne(head + i, head + pairs + i, args.cos[i], args.sin[i]);
+}
+
+void Rope(float* head, const RopeArgs& args) {
+  if (args.adjacent) {
+    RopeAdjacent(head, args);
+  } else {
+    RopeHalves(head, args);
+  }
+}
+
+void ToHalf(const float* x, size_t count, uint16_t* out) {
+  size_t at = 0;
+  for (; at + 8 <= count; at += 8) {
+    const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(x + at), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + at), halves);
+  }
+  if (at < count) {
+    alignas(16) uint16_t last[8];
+    const __m128i halves = _mm256_cvtps_ph(LoadFirst(x + at, count - at), _MM_FROUND_TO_NEAREST_INT);
+    _mm_store_si128(reinterpret_cast<__m128i*>(last), halves);
+    std::memcpy(out + at, last, (count - at) * sizeof(uint16_t));
+  }
+}
+
+void ExpAll(const float* x, size_t count, float* out) {
+  for (size_t at = 0; at < count; at += 8) StoreFirst(out + at, count - at, Exp(LoadFirst(x + at, count - at)));
+}
+
+// ---- attention
+// ------------------------------------------------------------------------------------------------------------------
+
+// Scores of kQ queries for kH half-blocks of 16 positions from half-block `half` on. Positions run across the lanes: no sum
+// across lanes, and each key is loaded (and widened) once for all queries.
+template <typename T, int kQ, int kH>
+void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half) {
+  const size_t half_floats = size_t{16} * args.head_dim;
+  const T* keys[kH];
+  for (int h = 0; h < kH; ++h) keys[h] = args.k_blocks[(half + h) / 2] + (half + h) % 2 * half_floats;
+  __m256 sum[kQ][kH][2];
+  for (int q = 0; q < kQ; ++q) {
+    for (int h = 0; h < kH; ++h) sum[q][h][0] = sum[q][h][1] = _mm256_setzero_ps();
+  }
+  for (uint32_t d = 0; d < args.head_dim; ++d) {
+    for (int h = 0; h < kH; ++h) {
+      const __m256 low = Load8(keys[h] + 16 * d);
+      const __m256 high = Load8(keys[h] + 16 * d + 8);
+      for (int q = 0; q < kQ; ++q) {
+        const __m256 x = _mm256_broadcast_ss(args.queries[query + q] + d);
+        sum[q][h][0] = _mm256_fmadd_ps(x, low, sum[q][h][0]);
+        sum[q][h][1] = _mm256_fmadd_ps(x, high, sum[q][h][1]);
+      }
+    }
+  }
+  const __m256 scale = _mm256_set1_ps(args.scale);
+  for (int q = 0; q < kQ; ++q) {
+    for (int h = 0; h < kH; ++h) {
+      float* out = args.scratch + size_t(query + q) * kTilePositions + (half + h) * 16;
+      _mm256_store_ps(out, _mm256_mul_ps(sum[q][h][0], scale));
+      _mm256_store_ps(out + 8, _mm256_mul_ps(sum[q][h][1], scale));
+    }
+  }
+}
+
+template <typename T, int kQ>
+void ScoreQueries(const AttendTileArgs<T>& args, uint32_t query) {
+  uint32_t longest = 0;
+  for (int q = 0; q < kQ; ++q) longest = args.visible[query + q] > longest ? args.visible[query + q] : longest;
+  const uint32_t halves = (longest + 15) / 16;
+  constexpr int kTogether = kQ <= 3 ? 2 : 1;  // enough independent sums to hide the latency of the multiply-add
+  uint32_t half = 0;
+  for (; half + kTogether <= halves; half += kTogether) ScoreHalves<T, kQ, kTogether>(args, query, half);
+  for (; half < halves; ++half) ScoreHalves<T, kQ, 1>(args, query, half);
+}
+
+// Scores to weights, in place; maximum and denominator to the state. Lanes behind `visible` become 0.
+void SoftmaxTile(float* scores, uint32_t visible, float* maximum_out, float* sum_out) {
+  const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
+  __m256 maxima = lowest;
+  const uint32_t padded = (visible + 15) / 16 * 16;
+  for (uint32_t at = 0; at < padded; at += 8) {
+    const uint32_t left = visible > at ? visible - at : 0;
+    __m256 s = _mm256_load_ps(scores + at);
+    if (left < 8) {
+      s = _mm256_blendv_ps(lowest, s, _mm256_castsi256_ps(FirstLanes(left)));
+      _mm256_store_ps(scores + at, s);
+    }
+    maxima = _mm256_max_ps(s, maxima);
+  }
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(maxima), _mm256_extractf128_ps(maxima, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  four = _mm_max_ss(four, _mm_movehdup_ps(four));
+  const float maximum = _mm_cvtss_f32(four) + 0.0F;
+  const __m256 shift = _mm256_set1_ps(maximum);
+  __m256 low = _mm256_setzero_ps();
+  __m256 high = _mm256_setzero_ps();
+  for (uint32_t at = 0; at < padded; at += 16) {
+    const __m256 first = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at), shift));
+    const __m256 second = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at + 8), shift));
+    _mm256_store_ps(scores + at, first);
+    _mm256_store_ps(scores + at + 8, second);
+    low = _mm256_add_ps(low, first);
+    high = _mm256_add_ps(high, second);
+  }
+  *maximum_out = maximum;
+  *sum_out = SumLanes(low, high);
+}
+
+// Weighted sums of positions [begin, end) for kQ queries and 8 * kD dimensions from `dim` on, on top of what the states hold.
+template <typename T, int kQ, int kD>
+void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint32_t begin, uint32_t end) {
+  const size_t state_floats = AttendStateFloats(args.head_dim);
+  __m256 sum[kQ][kD];
+  for (int q = 0; q < kQ; ++q) {
+    for (int i = 0; i < kD; ++i) {
+      sum[q][i] =
+          begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i);
+    }
+  }
+  const float* weights = args.scratch + size_t{query} * kTilePositions;
+  for (uint32_t position = begin; position < end;) {
+    const uint32_t block = position / kBlockPositions;
+    const uint32_t stop = (block + 1) * kBlockPositions < end ? (block + 1) * kBlockPositions : end;
+    const T* values = args.v_blocks[block] + size_t{position % kBlockPositions} * args.head_dim + dim;
+    for (; position < stop; ++position, values += args.head_dim) {
+      __m256 v[kD];
+      for (int i = 0; i < kD; ++i) v[i] = Load8(values + 8 * i);
+      for (int q = 0; q < kQ; ++q) {
+        const __m256 weight = _mm256_broadcast_ss(weights + size_t(q) * kTilePositions + position);
+        for (int i = 0; i < kD; ++i) sum[q][i] = _mm256_fmadd_ps(weight, v[i], sum[q][i]);
+      }
+    }
+  }
+  for (int q = 0; q < kQ; ++q) {
+    for (int i = 0; i < kD; ++i) _mm256_storeu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i, sum[q][i]);
+  }
+}
+
+template <typename T, int kQ>
+void ValueRange(const AttendTileArgs<T>& args, uint32_t query, uint32_t begin, uint32_t end) {
+  uint32_t dim = 0;
+  if constexpr (kQ == 1) {
+    for (; dim + 64 <= args.head_dim; dim += 64) AddValues<T, 1, 8>(args, query, dim, begin, end);
+  }
+  for (; dim + 32 <= args.head_dim; dim += 32) AddValues<T, kQ, 4>(args, query, dim, begin, end);
+  for (; dim < args.head_dim; dim += 8) AddValues<T, kQ, 1>(args, query, dim, begin, end);
+}
+
+// What all kQ queries see is read once for all; the rest each query reads for itself, so that no weight of zero ever meets a
+// value that is not this sequence's (zero times infinity would not be zero).
+template <typename T, int kQ>
+void ValueQueries(const AttendTileArgs<T>& args, uint32_t query) {
+  uint32_t shared = args.visible[query];
+  for (int q = 1; q < kQ; ++q) shared = args.visible[query + q] < shared ? args.visible[query + q] : shared;
+  ValueRange<T, kQ>(args, query, 0, shared);
+  for (uint32_t q = query; q < query + kQ; ++q) {
+    if (args.visible[q] > shared) ValueRange<T, 1>(args, q, shared, args.visible[q]);
+  }
+}
+
+template <typename T>
+void AttendTile(const AttendTileArgs<T>& args) {
+  uint32_t query = 0;
+  for (; query + 6 <= args.query_count; query += 6) ScoreQueries<T, 6>(args, query);
+  for (; query + 3 <= args.query_count; query += 3) ScoreQueries<T, 3>(args, query);
+  for (; query + 2 <= args.query_count; query += 2) ScoreQueries<T, 2>(args, query);
+  for (; query < args.query_count; ++query) ScoreQueries<T, 1>(args, query);
+  for (uint32_t q = 0; q < args.query_count; ++q) {
+    float* tail = args.states + q * AttendStateFloats(args.head_dim) + args.head_dim;
+    SoftmaxTile(args.scratch + size_t{q} * kTilePositions, args.visible[q], tail, tail + 1);
+  }
+  query = 0;
+  for (; query + 3 <= args.query_count; query += 3) ValueQueries<T, 3>(args, query);
+  for (; query + 2 <= args.query_count; query += 2) ValueQueries<T, 2>(args, query);
+  for (; query < args.query_count; ++query) ValueQueries<T, 1>(args, query);
+}
+
+void AttendMerge(float* state, const float* next, uint32_t head_dim) {
+  const float maximum = state[head_dim] > next[head_dim] ? state[head_dim] : next[head_dim];
+  const float keep = ExpOne(state[head_dim] - maximum);
+  const float take = ExpOne(next[head_dim] - maximum);
+  const __m256 keep8 = _mm256_set1_ps(keep);
+  const __m256 take8 = _mm256_set1_ps(take);
+  for (uint32_t d = 0; d < head_dim; d += 8) {
+    const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(state + d), keep8);
+    _mm256_storeu_ps(state + d, _mm256_fmadd_ps(_mm256_loadu_ps(next + d), take8, kept));
+  }
+  state[head_dim] = maximum;
+  state[head_dim + 1] = __builtin_fmaf(next[head_dim + 1], take, state[head_dim + 1] * keep);
+}
+
+void AttendFinish(const float* state, uint32_t head_dim, float* out) {
+  const __m256 sum = _mm256_set1_ps(state[head_dim + 1]);
+  for (uint32_t d = 0; d < head_dim; d += 8) _mm256_storeu_ps(out + d, _mm256_div_ps(_mm256_loadu_ps(state + d), sum));
+}
+
+// ---- the roof
+// -------------------------------------------------------------------------------------------------------------------
+
+uint64_t ReadSum(const std::byte* data, size_t bytes) {
+  __m256i sums[8];
+  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+  const auto* words = reinterpret_cast<const __m256i*>(data);
+  size_t left = bytes / 64;
+  for (; left >= 4; left -= 4, words += 8) {
+    for (int i = 0; i < 8; ++i) sums[i] = _mm256_add_epi64(sums[i], _mm256_load_si256(words + i));
+  }
+  for (; left > 0; --left, words += 2) {
+    for (int i = 0; i < 2; ++i) sums[i] = _mm256_add_epi64(sums[i], _mm256_load_si256(words + i));
+  }
+  for (int i = 1; i < 8; ++i) sums[0] = _mm256_add_epi64(sums[0], sums[i]);
+  alignas(32) uint64_t parts[4];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(parts), sums[0]);
+  return parts[0] + parts[1] + parts[2] + parts[3];
+}
+
+}  // namespace
+
+constinit const KernelTable kAvx2Table = {
+    .isa = Isa::kAvx2,
+    .quantize_row = QuantizeRow,
+    .matmul_q4_1 = MatmulQuant<StripQ4_1<4>, StripQ4_1<2>, StripQ4_1<1>>,
+    .matmul_q8_0 = MatmulQuant<StripQ8_0<4>, StripQ8_0<2>, StripQ8_0<1>>,
+    .matmul_f32 = MatmulF32,
+    .rms_norm = RmsNorm,
+    .silu_mul = SiluMul,
+    .rope = Rope,
+    .to_half = ToHalf,
+    .exp = ExpAll,
+    .attend_tile_f16 = AttendTile<uint16_t>,
+    .attend_tile_f32 = AttendTile<float>,
+    .attend_merge = AttendMerge,
+    .attend_finish = AttendFinish,
+    .read_sum = ReadSum,
+};
+
+}  // namespace millrace::kernels
+
+#endif  // __x86_64__
