@@ -12,6 +12,7 @@ namespace millrace::cmd {
 
 void AddServe(CLI::App& app, int& exit_code);
 void AddRun(CLI::App& app, int& exit_code);
+void AddStatus(CLI::App& app, int& exit_code);
 void AddInspect(CLI::App& app, int& exit_code);
 void AddTokenize(CLI::App& app, int& exit_code);
 void AddTemplate(CLI::App& app, int& exit_code);

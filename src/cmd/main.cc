@@ -54,6 +54,7 @@ int Main(int argc, char** argv) {
   int exit_code = kExitFailure;
   AddServe(app, exit_code);
   AddRun(app, exit_code);
+  AddStatus(app, exit_code);
   AddAdd(app, exit_code);
   AddInspect(app, exit_code);
   AddTokenize(app, exit_code);
