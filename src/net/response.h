@@ -19,7 +19,6 @@ struct Response {
 };
 
 struct ResponseFraming {
-  int minor_version = 1;
   bool keep_alive = true;
   bool chunked = false;  // else Content-Length, or neither when the end of the connection ends the body
   bool has_length = true;

@@ -61,8 +61,9 @@ class Server {
   Result<Address> Listen(const Address& address, const ListenOptions& options = {});
 
   // Graceful stop: new work on non-public routes is refused (hooks.draining, Connection: close) while running requests go on to
-  // their end; then, or at the timeout, everything is closed and `done` runs. What still runs at the timeout is closed without a
-  // last word: a caller that wants to send one does so before. A second call shortens the timeout.
+  // their end; then, or at the timeout, everything is closed and `done` runs. What still runs at the timeout is
+  // broken off (OnClientGone says kUnavailable): a caller that wants to send a last word does so before. A second call shortens
+  // the timeout.
   void Drain(int64_t timeout_ns, std::function<void()> done);
   bool draining() const;
 
