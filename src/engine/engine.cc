@@ -1,0 +1,309 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "engine/request_check.h"
+
+namespace millrace::engine {
+namespace {
+
+Status CheckRunner(const model::ModelRunner& runner, const EngineOptions& options) {
+  const model::RunnerInfo& info = runner.info();
+  const uint32_t vocab = runner.config().vocab;
+  if (vocab == 0 || info.slots == 0 || info.blocks == 0 || info.block_tokens == 0 || info.context < 2 ||
+      info.max_batch_tokens == 0) {
+    return Error(Code::kInvalidArgument,
+                 "the runner offers a vocabulary of {}, {} slots, {} blocks of {} tokens, a context of {} and {} tokens a step; "
+                 "none may be 0",
+                 vocab, info.slots, info.blocks, info.block_tokens, info.context, info.max_batch_tokens);
+  }
+  if (options.prefill_chunk == 0) return Error(Code::kInvalidArgument, "prefill_chunk: expected 1 or more, found 0");
+  for (const TokenId id : options.end_of_sequence) {
+    if (id < 0 || static_cast<uint32_t>(id) >= vocab) {
+      return Error(Code::kInvalidArgument, "end-of-sequence id: expected one in [0, {}), found {}", vocab, id);
+    }
+  }
+  return {};
+}
+
+double Ratio(uint64_t part, uint64_t whole) { return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole); }
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::Create(std::unique_ptr<model::ModelRunner> runner, EngineOptions options) {
+  RETURN_IF_ERROR(CheckRunner(*runner, options));
+  const model::RunnerInfo& info = runner->info();
+  const SchedulerLimits limits{
+      .slots = info.slots,
+      .blocks = info.blocks,
+      .block_tokens = info.block_tokens,
+      .context = info.context,
+      .max_batch_tokens = info.max_batch_tokens,
+      .prefill_chunk = options.prefill_chunk,
+      .max_waiting = options.max_waiting,
+      .contiguous = info.kv_contiguous,
+      .mixes_prefill_and_decode = info.mixes_prefill_and_decode,
+  };
+  return std::unique_ptr<Engine>(new Engine(std::move(runner), std::move(options), limits));
+}
+
+Engine::Engine(std::unique_ptr<model::ModelRunner> runner, EngineOptions options, const SchedulerLimits& limits)
+    : runner_(std::move(runner)),
+      options_(std::move(options)),
+      scheduler_(limits),
+      sampler_(runner_->config().vocab),
+      max_sequences_(size_t{limits.max_waiting} + limits.slots) {
+  sequences_.reserve(max_sequences_);
+  step_ids_.reserve(limits.slots);
+  flight_.plan.reserve(limits.slots);
+  flight_.tokens.reserve(limits.max_batch_tokens);
+  flight_.spans.reserve(limits.slots);
+  flight_.block_changes.reserve(limits.blocks);
+  flight_.outputs.reserve(limits.slots);
+}
+
+Sequence* Engine::Find(RequestId id) {
+  const auto at = std::find_if(sequences_.begin(), sequences_.end(), [id](const auto& sequence) { return sequence->id == id; });
+  return at == sequences_.end() ? nullptr : at->get();
+}
+
+Status Engine::Submit(Request request) {
+  RETURN_IF_ERROR(CheckRequest(request, runner_->config().vocab));
+  if (Find(request.id) != nullptr) return Error(Code::kAlreadyExists, "request {} is here already", request.id);
+  ASSIGN_OR_RETURN(const uint32_t limit, scheduler_.LimitTokens(request.prompt.size(), request.sampling.max_tokens));
+  if (sequences_.size() >= max_sequences_) {
+    return Error(Code::kResourceExhausted, "{} requests are waiting, running or unread already, which is the most",
+                 sequences_.size());
+  }
+  auto sequence = std::make_unique<Sequence>();
+  sequence->id = request.id;
+  sequence->priority = request.priority;
+  sequence->deadline_ns = request.deadline_ns;
+  sequence->arrival = arrivals_++;
+  sequence->prompt_tokens = static_cast<uint32_t>(request.prompt.size());
+  sequence->limit_tokens = limit;
+  sequence->sampler = SamplerState(request.sampling, options_.end_of_sequence, request.prompt, limit);
+  sequence->tokens = std::move(request.prompt);
+  sequence->sampling = std::move(request.sampling);
+  RETURN_IF_ERROR(scheduler_.Add(*sequence));
+  sequences_.push_back(std::move(sequence));
+  return {};
+}
+
+void Engine::Cancel(RequestId id) {
+  Sequence* sequence = Find(id);
+  if (sequence != nullptr && sequence->state != SequenceState::kFinished) Finish(*sequence, FinishReason::kCancelled);
+}
+
+void Engine::ExpireDeadlines(int64_t now) {
+  for (const auto& sequence : sequences_) {
+    if (sequence->deadline_ns == 0 || sequence->deadline_ns > now || sequence->state == SequenceState::kFinished) continue;
+    Fail(*sequence,
+         Error(Code::kDeadlineExceeded, "the deadline of the request passed after {} tokens", sequence->output_tokens()));
+  }
+}
+
+Status Engine::Step() {
+  ExpireDeadlines(MonotonicNs());
+  const std::span<const PlannedSpan> plan = scheduler_.Plan();
+  if (plan.empty()) return {};
+  Prepare(plan, flight_);
+  Status status = Launch(flight_);
+  if (status.ok()) status = Collect(flight_);
+  if (status.ok()) return {};
+  // What a failed step left in any cache block is unknown, so nobody who holds one can go on.
+  while (!scheduler_.running().empty()) Fail(*scheduler_.running().back(), status);
+  return status;
+}
+
+void Engine::Prepare(std::span<const PlannedSpan> plan, Flight& flight) {
+  flight.plan.assign(plan.begin(), plan.end());
+  flight.tokens.clear();
+  flight.spans.clear();
+  flight.block_changes.clear();
+  flight.outputs.clear();
+  step_ids_.clear();
+  for (const PlannedSpan& span : plan) {
+    Sequence& sequence = *span.sequence;
+    step_ids_.push_back(sequence.id);
+    for (; sequence.announced_blocks < sequence.blocks.size(); ++sequence.announced_blocks) {
+      const uint32_t index = sequence.announced_blocks;
+      flight.block_changes.push_back({.slot = sequence.slot, .index = index, .block = sequence.blocks[index]});
+    }
+    const auto begin = static_cast<uint32_t>(flight.tokens.size());
+    flight.spans.push_back(
+        {.slot = sequence.slot, .first_position = span.first, .token_begin = begin, .token_count = span.count});
+    const auto first = sequence.tokens.begin() + span.first;
+    flight.tokens.insert(flight.tokens.end(), first, first + span.count);
+    if (span.output) flight.outputs.push_back({.token_index = begin + span.count - 1});
+  }
+}
+
+Status Engine::Launch(Flight& flight) {
+  if (options_.on_step) options_.on_step(step_ids_);
+  const int64_t now = MonotonicNs();
+  for (const PlannedSpan& span : flight.plan) {
+    if (span.sequence->clocks.scheduled == 0) span.sequence->clocks.scheduled = now;
+  }
+  model::StepBatch batch;
+  batch.step_id = next_step_++;
+  batch.tokens = flight.tokens;
+  batch.spans = flight.spans;
+  batch.block_changes = flight.block_changes;
+  batch.outputs = flight.outputs;
+  ASSIGN_OR_RETURN(flight.ticket, runner_->Launch(batch));
+  return {};
+}
+
+Status Engine::Collect(Flight& flight) {
+  ASSIGN_OR_RETURN(const model::StepResult result, runner_->Collect(flight.ticket));
+  if (result.outputs.size() != flight.outputs.size()) {
+    return Error(Code::kInternal, "the runner returned {} output rows, expected {}", result.outputs.size(),
+                 flight.outputs.size());
+  }
+  const uint32_t vocab = runner_->config().vocab;
+  for (const model::OutputResult& output : result.outputs) {
+    if (output.logits.size() == vocab) continue;
+    return Error(Code::kInternal, "the runner returned {} logits for a row, expected {}", output.logits.size(), vocab);
+  }
+  Commit(flight, result);
+  return {};
+}
+
+void Engine::Commit(const Flight& flight, const model::StepResult& result) {
+  ++totals_.steps;
+  totals_.weight_bytes += result.weight_bytes;
+  totals_.kv_bytes += result.kv_bytes;
+  totals_.kernel_ns += result.kernel_ns;
+  totals_.idle_ns += result.idle_ns;
+  for (const PlannedSpan& span : flight.plan) {
+    if (span.sequence->decoding()) {
+      ++totals_.decode_rows;
+    } else {
+      totals_.prefill_tokens += span.count;
+    }
+  }
+  size_t row = 0;
+  for (const PlannedSpan& span : flight.plan) {
+    Sequence& sequence = *span.sequence;
+    sequence.computed = span.first + span.count;
+    if (!span.output) continue;
+    const Sampled sampled =
+        sampler_.Sample(result.outputs[row++].logits, sequence.sampling, sequence.sampler, sequence.tokens.size());
+    Append(sequence, sampled, MonotonicNs());
+  }
+}
+
+void Engine::Append(Sequence& sequence, const Sampled& sampled, int64_t now) {
+  if (sampled.id == kNoToken) {
+    return Fail(sequence,
+                Error(Code::kInternal, "the logits after token {} hold no number to choose from", sequence.tokens.size() - 1));
+  }
+  sequence.clocks.last_token = now;
+  if (sequence.clocks.first_token == 0) {
+    sequence.clocks.first_token = now;
+    sequence.window_begin = totals_;
+    const size_t most = sequence.limit_tokens - sequence.prompt_tokens;
+    if (sequence.sampling.top_logprobs >= 0) sequence.logprobs.reserve(most);
+    if (sequence.sampling.top_logprobs > 0) sequence.top.reserve(most * static_cast<size_t>(sequence.sampling.top_logprobs));
+  }
+  if (sequence.sampler.IsStop(sampled.id)) return Finish(sequence, FinishReason::kStop);
+  sequence.tokens.push_back(sampled.id);
+  sequence.sampler.Append(sampled.id);
+  if (sequence.sampling.top_logprobs >= 0) {
+    const auto count = static_cast<size_t>(sequence.sampling.top_logprobs);
+    sequence.logprobs.push_back(sampled.logprob);
+    sequence.top.insert(sequence.top.end(), sampled.top.begin(), sampled.top.end());
+    sequence.top.resize(sequence.logprobs.size() * count);
+  }
+  if (sequence.tokens.size() >= sequence.limit_tokens) Finish(sequence, FinishReason::kLength);
+}
+
+void Engine::Finish(Sequence& sequence, FinishReason reason) {
+  scheduler_.Remove(sequence);
+  sequence.finish = reason;
+  const Clocks& clocks = sequence.clocks;
+  const StepTotals& begin = sequence.window_begin;
+  Usage& usage = sequence.usage;
+  usage.prompt_tokens = sequence.prompt_tokens;
+  usage.completion_tokens = sequence.output_tokens();
+  if (clocks.first_token == 0) return;
+  usage.decode_steps = totals_.steps - begin.steps;
+  usage.prefill_ns = clocks.first_token - clocks.scheduled;
+  usage.decode_ns = clocks.last_token - clocks.first_token;
+  usage.decode_bytes = totals_.weight_bytes + totals_.kv_bytes - begin.weight_bytes - begin.kv_bytes;
+  usage.mean_batch = Ratio(totals_.decode_rows - begin.decode_rows, usage.decode_steps);
+}
+
+void Engine::Fail(Sequence& sequence, const Status& error) {
+  sequence.error = error;
+  Finish(sequence, FinishReason::kError);
+}
+
+bool Engine::HasOutput() const {
+  return std::any_of(sequences_.begin(), sequences_.end(), [](const auto& sequence) {
+    return sequence->state == SequenceState::kFinished || sequence->published < sequence->output_tokens();
+  });
+}
+
+// Everything new of one sequence, in pieces of at most kMaxOutputTokens; the end goes with the last piece.
+bool Engine::PublishOne(Sequence& sequence, OutputSink& sink) const {
+  const bool finished = sequence.state == SequenceState::kFinished;
+  const bool wants_logprobs = !sequence.logprobs.empty();
+  const uint32_t top_count = wants_logprobs ? static_cast<uint32_t>(sequence.sampling.top_logprobs) : 0;
+  const std::span<const TokenId> all(sequence.tokens);
+  bool last = false;
+  while (!last && (finished || sequence.published < sequence.output_tokens())) {
+    const uint32_t first = sequence.published;
+    const uint32_t count = std::min(sequence.output_tokens() - first, kMaxOutputTokens);
+    last = finished && first + count == sequence.output_tokens();
+    Output output;
+    output.request = sequence.id;
+    output.first_index = first;
+    output.tokens = all.subspan(sequence.prompt_tokens + first, count);
+    output.clocks = &sequence.clocks;
+    output.usage = &sequence.usage;
+    output.top_count = top_count;
+    if (wants_logprobs) {
+      output.logprobs = std::span<const float>(sequence.logprobs).subspan(first, count);
+      output.top = std::span<const model::TopToken>(sequence.top).subspan(size_t{first} * top_count, size_t{count} * top_count);
+    }
+    if (last) output.finish = sequence.finish;
+    if (last && sequence.finish == FinishReason::kError) output.error = &sequence.error;
+    if (!sink.Take(output)) return false;
+    sequence.published += count;
+  }
+  return true;
+}
+
+bool Engine::Publish(OutputSink& sink) {
+  size_t kept = 0;
+  size_t at = 0;
+  bool room = true;
+  for (; at < sequences_.size(); ++at) {
+    room = room && PublishOne(*sequences_[at], sink);
+    const bool done = room && sequences_[at]->state == SequenceState::kFinished;
+    if (done) continue;
+    if (kept != at) sequences_[kept] = std::move(sequences_[at]);
+    ++kept;
+  }
+  sequences_.resize(kept);
+  return room;
+}
+
+EngineStats Engine::Stats() const {
+  const auto waiting = static_cast<uint32_t>(scheduler_.waiting().size());
+  const auto running = static_cast<uint32_t>(scheduler_.running().size());
+  return {.waiting = waiting,
+          .running = running,
+          .unpublished = static_cast<uint32_t>(sequences_.size()) - waiting - running,
+          .slots = runner_->info().slots,
+          .blocks = scheduler_.blocks().size(),
+          .used_blocks = scheduler_.blocks().used(),
+          .totals = totals_};
+}
+
+}  // namespace millrace::engine
