@@ -124,7 +124,7 @@ const TensorView* GgufFile::FindTensor(std::string_view name) const {
 
 Result<const GgufEntry*> GgufFile::Require(std::string_view key) const {
   const GgufEntry* entry = Find(key);
-  if (entry == nullptr) return Error(Code::kNotFound, "metadata '{}': missing", key);
+  if (entry == nullptr) return Error(Code::kDataLoss, "metadata '{}': missing", key);
   return entry;
 }
 

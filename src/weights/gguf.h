@@ -124,9 +124,9 @@ class GgufFile {
   const TensorView* FindTensor(std::string_view name) const;
   bool Has(std::string_view key) const { return Find(key) != nullptr; }
 
-  // Typed access. kNotFound when there is no such key, kInvalidArgument for the wrong type or a value that does not fit. An
-  // integer getter takes an integer of any width whose value fits; a float getter takes f32 and f64; the values of GetString and
-  // keys are valid UTF-8, elements of a string array are whatever the file holds.
+  // Typed access. kDataLoss when there is no such key (ask Has first where it may be absent), kInvalidArgument for the wrong type or
+  // a value that does not fit. An integer getter takes an integer of any width whose value fits; a float getter takes f32 and f64;
+  // the values of GetString and keys are valid UTF-8, elements of a string array are whatever the file holds.
   Result<uint32_t> GetU32(std::string_view key) const;
   Result<uint64_t> GetU64(std::string_view key) const;
   Result<float> GetF32(std::string_view key) const;
