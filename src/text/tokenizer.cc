@@ -28,17 +28,17 @@ class Tokenizer::Run {
   Status Encode(std::string_view text) {
     const Vocabulary& vocabulary = tokenizer_.vocabulary();
     const SpecialTokens& specials = options_.parse_special ? tokenizer_.all_special_ : tokenizer_.plain_special_;
-    const bool add_bos = options_.add_bos && vocabulary.add_bos() && vocabulary.bos();
-    if (add_bos) out_.push_back(*vocabulary.bos());
+    std::optional<SpecialTokens::Match> match = specials.Find(text, 0);
+    const bool begins_with_bos = match && match->begin == 0 && match->token == vocabulary.bos();
+    if (options_.add_bos && vocabulary.add_bos() && vocabulary.bos() && !begins_with_bos) out_.push_back(*vocabulary.bos());
     size_t done = 0;
-    while (const std::optional<SpecialTokens::Match> match = specials.Find(text, done)) {
+    for (; match; match = specials.Find(text, done)) {
       RETURN_IF_ERROR(AddFragment(text.substr(done, match->begin - done)));
       out_.push_back(match->token);
       RETURN_IF_ERROR(CheckLength());
       done = match->end;
     }
     RETURN_IF_ERROR(AddFragment(text.substr(done)));
-    if (add_bos && out_.size() > 1 && out_[1] == out_[0]) out_.erase(out_.begin());
     return Status();
   }
 

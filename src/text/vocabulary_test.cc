@@ -1,0 +1,176 @@
+#include "text/vocabulary.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "text/byte_alphabet.h"
+#include "text/test_vocabulary.h"
+
+namespace millrace::text {
+namespace {
+
+VocabularySpec ChatSpec() {
+  VocabularySpec spec =
+      SmallVocabulary({{"t", "h"}, {"th", "e"}, {" ", "the"}, {"h", "e"}},
+                      {{"<|end|>", TokenType::kControl}, {"<b>", TokenType::kUserDefined}, {"<unk>", TokenType::kUnknown}});
+  spec.eos = 260;
+  return spec;
+}
+
+std::string BuildError(const std::function<void(VocabularySpec&)>& spoil) {
+  VocabularySpec spec = ChatSpec();
+  spoil(spec);
+  const auto built = Vocabulary::Build(std::move(spec));
+  if (built.ok()) return "built";
+  EXPECT_EQ(built.status().code(), Code::kInvalidArgument);
+  return built.status().message();
+}
+
+TEST(ByteAlphabetTest, IsThatOfGpt2) {
+  EXPECT_EQ(AlphabetFromBytes(" \n\tA\x7F\xA0\xAD\xFF"), "ĠĊĉAġłŃÿ");
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all.push_back(static_cast<char>(byte));
+  EXPECT_EQ(BytesFromAlphabet(AlphabetFromBytes(all)), all);
+  EXPECT_EQ(BytesFromAlphabet("a b"), std::nullopt);
+  EXPECT_EQ(BytesFromAlphabet("漢"), std::nullopt);
+  EXPECT_EQ(BytesFromAlphabet("\xC4"), std::nullopt);
+}
+
+TEST(VocabularyTest, TokensStandForBytes) {
+  const auto vocabulary = *Vocabulary::Build(ChatSpec());
+  ASSERT_EQ(vocabulary->size(), 263U);
+  EXPECT_EQ(vocabulary->Text(0), std::string_view("\0", 1));
+  EXPECT_EQ(vocabulary->Text(0xE2), "\xE2");
+  EXPECT_EQ(vocabulary->Text(258), " the");
+  EXPECT_EQ(vocabulary->Find("Ġthe"), 258);
+  EXPECT_EQ(vocabulary->Find(" the"), std::nullopt);
+  EXPECT_EQ(vocabulary->ByteToken('\n'), '\n');
+  EXPECT_EQ(vocabulary->Text(-1), "");
+  EXPECT_EQ(vocabulary->Text(263), "");
+  EXPECT_FALSE(vocabulary->Contains(263));
+  EXPECT_EQ(vocabulary->Type(263), TokenType::kUnused);
+}
+
+TEST(VocabularyTest, KnowsWhatIsNotText) {
+  const auto vocabulary = *Vocabulary::Build(ChatSpec());
+  EXPECT_TRUE(vocabulary->IsControl(260));
+  EXPECT_FALSE(vocabulary->IsControl(261));
+  EXPECT_TRUE(vocabulary->IsControl(262));
+  EXPECT_FALSE(vocabulary->IsControl(258));
+  EXPECT_FALSE(vocabulary->IsControl(-1));
+  EXPECT_TRUE(vocabulary->IsEndOfSequence(260));
+  EXPECT_FALSE(vocabulary->IsEndOfSequence(261));
+}
+
+TEST(VocabularyTest, EndOfSequenceIdsAreOrderedAndIncludeEos) {
+  VocabularySpec spec = ChatSpec();
+  spec.end_of_sequence = {262, 260, 262, 1};
+  const auto vocabulary = *Vocabulary::Build(std::move(spec));
+  EXPECT_EQ(vocabulary->end_of_sequence(), (std::vector<TokenId>{1, 260, 262}));
+}
+
+TEST(VocabularyTest, SpecialTokensAreTakenAsWritten) {
+  VocabularySpec spec = ChatSpec();
+  spec.tokens[261] = std::string("Ġé ");
+  const auto vocabulary = *Vocabulary::Build(std::move(spec));
+  EXPECT_EQ(vocabulary->Text(261), "Ġé ");
+}
+
+TEST(VocabularyTest, HexadecimalByteTokensFillGaps) {
+  VocabularySpec spec = ChatSpec();
+  spec.tokens[7] = std::string("<0x07>");
+  spec.token_types[7] = TokenType::kByte;
+  spec.tokens[8] = std::string("<pad8>");
+  spec.token_types[8] = TokenType::kUnused;
+  const auto vocabulary = *Vocabulary::Build(std::move(spec));
+  EXPECT_EQ(vocabulary->ByteToken(7), 7);
+  EXPECT_EQ(vocabulary->Text(7), "\x07");
+  EXPECT_EQ(vocabulary->ByteToken(8), kNoToken);
+  EXPECT_EQ(vocabulary->Find("<pad8>"), std::nullopt);
+}
+
+TEST(VocabularyTest, MergesAreRankedInOrder) {
+  const auto vocabulary = *Vocabulary::Build(ChatSpec());
+  const MergeTable& merges = vocabulary->merges();
+  EXPECT_EQ(merges.Rank('t', 'h'), 0U);
+  EXPECT_EQ(merges.Merged(0), 256);
+  EXPECT_EQ(merges.Rank(256, 'e'), 1U);
+  EXPECT_EQ(merges.Rank('h', 't'), MergeTable::kNoRank);
+  EXPECT_EQ(merges.Rank(-1, 999), MergeTable::kNoRank);
+}
+
+TEST(VocabularyTest, OfEqualMergesTheLastCounts) {
+  VocabularySpec spec = ChatSpec();
+  spec.merges.push_back("t h");
+  const auto vocabulary = *Vocabulary::Build(std::move(spec));
+  EXPECT_EQ(vocabulary->merges().Rank('t', 'h'), 4U);
+}
+
+TEST(VocabularyTest, RefusesWhatContradictsItself) {
+  using Spec = VocabularySpec;
+  EXPECT_EQ(BuildError([](Spec&) {}), "built");
+  EXPECT_EQ(BuildError([](Spec& s) { s.tokens.clear(); }), "0 tokens, expected 1 to 1048576");
+  EXPECT_EQ(BuildError([](Spec& s) { s.token_types.pop_back(); }), "262 token types for 263 tokens");
+  EXPECT_EQ(BuildError([](Spec& s) { s.tokens[3] = std::string("a"); }), "token 97: text 'a' is that of token 3 too");
+  EXPECT_EQ(BuildError([](Spec& s) { s.tokens[3] = std::string("\xFF"); }), "token 3: text is not well-formed UTF-8");
+  EXPECT_EQ(BuildError([](Spec& s) { s.tokens[3].assign(4097, 'x'); }), "token 3: text of 4097 bytes, expected at most 4096");
+  EXPECT_EQ(BuildError([](Spec& s) { s.tokens[261].assign(1025, 'x'); }), "token 261: text of 1025 bytes, expected at most 1024");
+  EXPECT_EQ(BuildError([](Spec& s) { s.token_types[3] = static_cast<TokenType>(9); }), "token 3: type 9 is none of 0 to 5");
+  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("the"); }), "merge 1: expected 'left right', found 'the'");
+  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("th "); }), "merge 1: expected 'left right', found 'th '");
+  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string(""); }), "merge 1: expected 'left right', found ''");
+  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("q e"); }), "merge 1 'q e': 'qe' is no token");
+  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("tq e"); }), "merge 1 'tq e': 'tq' is no token");
+  EXPECT_EQ(BuildError([](Spec& s) { s.bos = 263; }), "beginning of sequence is token 263 of 263");
+  EXPECT_EQ(BuildError([](Spec& s) { s.eos = -2; }), "end of sequence is token -2 of 263");
+  EXPECT_EQ(BuildError([](Spec& s) { s.unk = 1 << 30; }), "unknown is token 1073741824 of 263");
+  EXPECT_EQ(BuildError([](Spec& s) { s.pad = 263; }), "padding is token 263 of 263");
+  EXPECT_EQ(BuildError([](Spec& s) { s.end_of_sequence = {0, 300}; }), "end of sequence is token 300 of 263");
+}
+
+TEST(VocabularyTest, EmptyAndUnusedTokensMayRepeat) {
+  VocabularySpec spec = ChatSpec();
+  for (int i = 0; i < 2; ++i) {
+    spec.tokens.push_back("");
+    spec.token_types.push_back(TokenType::kNormal);
+    spec.tokens.push_back("a");
+    spec.token_types.push_back(TokenType::kUnused);
+  }
+  const auto vocabulary = Vocabulary::Build(std::move(spec));
+  ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().ToString();
+  EXPECT_EQ((*vocabulary)->Find("a"), 'a');
+}
+
+TEST(VocabularyTest, FingerprintCoversEveryField) {
+  const auto print = [](const std::function<void(VocabularySpec&)>& change) {
+    VocabularySpec spec = ChatSpec();
+    change(spec);
+    return (*Vocabulary::Build(std::move(spec)))->fingerprint();
+  };
+  const uint64_t same = print([](VocabularySpec&) {});
+  EXPECT_EQ(print([](VocabularySpec& s) { s.end_of_sequence = {260}; }), same);  // eos says so already
+  const std::vector<std::function<void(VocabularySpec&)>> changes = {
+      [](VocabularySpec& s) { s.tokens[261] = std::string("<i>"); },
+      [](VocabularySpec& s) { std::swap(s.tokens[5], s.tokens[6]); },
+      [](VocabularySpec& s) { s.token_types[261] = TokenType::kControl; },
+      [](VocabularySpec& s) { std::swap(s.merges[0], s.merges[3]); },
+      [](VocabularySpec& s) { s.merges.pop_back(); },
+      [](VocabularySpec& s) { s.pre_tokenizer = std::string("gpt-2"); },
+      [](VocabularySpec& s) { s.bos = 260; },
+      [](VocabularySpec& s) { s.eos = 261; },
+      [](VocabularySpec& s) { s.unk = 262; },
+      [](VocabularySpec& s) { s.pad = 262; },
+      [](VocabularySpec& s) { s.end_of_sequence = {261}; },
+      [](VocabularySpec& s) { s.add_bos = true; },
+      [](VocabularySpec& s) { s.add_space_prefix = true; },
+  };
+  std::vector<uint64_t> prints = {same};
+  for (const auto& change : changes) prints.push_back(print(change));
+  for (size_t i = 0; i < prints.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) EXPECT_NE(prints[i], prints[j]) << i << " and " << j;
+  }
+}
+
+}  // namespace
+}  // namespace millrace::text
