@@ -231,13 +231,28 @@ TokenId Row::DrawFromAll(float uniform) {
   }
 }
 
+// Every selection leaves a beginning of the order Before, so a long list need not be sorted: its last member says what to gather again.
+void Row::OrderById() {
+  constexpr size_t kWorthGathering = 256;
+  const auto end = candidates_.begin() + static_cast<ptrdiff_t>(kept_);
+  if (kept_ < kWorthGathering) {
+    return std::sort(candidates_.begin(), end, [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+  }
+  const Candidate last = *std::max_element(candidates_.begin(), end, Before);
+  Gather(last.logit);
+  size_t out = 0;
+  for (size_t i = 0; i < kept_; ++i) {
+    if (candidates_[i].logit > last.logit || candidates_[i].id <= last.id) candidates_[out++] = candidates_[i];
+  }
+  kept_ = out;
+}
+
 TokenId Row::Draw(float uniform) {
   FindMaxima();
   if (!has_best()) return kNoToken;
   if (keeps_all_) return DrawFromAll(uniform);
+  OrderById();
   WeighCandidates();
-  std::sort(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(kept_),
-            [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
   auto rest = static_cast<uint64_t>(static_cast<double>(uniform) * static_cast<double>(CandidateWeight()));
   for (const Candidate& candidate : kept()) {
     if (rest < candidate.weight) return candidate.id;

@@ -68,6 +68,7 @@ class Row {
   float ChunkBound(size_t count);
   void Gather(float bound);
   void WeighCandidates();
+  void OrderById();
   uint64_t CandidateWeight() const;
   uint64_t WeighAll();
   uint64_t ChunkWeight(size_t chunk) const;
