@@ -195,7 +195,7 @@ void Fields(A& archive, typename A::template Ref<Tokens> m) {
 
 template <typename A>
 void Fields(A& archive, typename A::template Ref<Failed> m) {
-  archive.Number(m.request, 1, kMaxU64, "request");
+  archive.Number(m.request, 0, kMaxU64, "request");
   uint8_t code = static_cast<uint8_t>(m.code);
   archive.Number(code, 1, static_cast<uint8_t>(Code::kInternal), "code");
   if constexpr (A::kReads) m.code = static_cast<Code>(code);

@@ -138,7 +138,7 @@ struct Tokens {
 
 // The request is over with an error. No event of it follows.
 struct Failed {
-  RequestId request = 0;
+  RequestId request = 0;  // 0 = the worker itself: it cannot load its model, and ends
   Code code = Code::kInternal;
   std::string message;  // <= kMaxErrorBytes, UTF-8
 };
