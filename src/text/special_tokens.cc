@@ -1,11 +1,13 @@
 #include "text/special_tokens.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace millrace::text {
 
 SpecialTokens::SpecialTokens(std::vector<Entry> entries) : nodes_(1) {
-  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.text < b.text; });
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return std::tie(a.text, a.token) < std::tie(b.text, b.token); });
   // Entries [begin, end) share their first `depth` bytes, which lead to `node`.
   struct Range {
     uint32_t node;

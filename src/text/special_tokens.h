@@ -19,7 +19,7 @@ class SpecialTokens {
     TokenId token;
   };
   struct Entry {
-    std::string_view text;  // not empty; need not outlive the constructor; of equal texts the first counts
+    std::string_view text;  // not empty; need not outlive the constructor; of equal texts the lowest token counts
     TokenId token;
   };
 
