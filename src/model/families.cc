@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "weights/shown_text.h"
 
 namespace millrace::model {
 
@@ -19,7 +20,8 @@ Result<const Family*> FindFamily(std::string_view architecture) {
     if (family.architecture == architecture) return &family;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", family.architecture);
   }
-  return Error(Code::kUnsupported, "architecture '{}' is not supported; this build knows: {}", architecture.substr(0, 64), known);
+  return Error(Code::kUnsupported, "architecture '{}' is not supported; this build knows: {}", weights::ShownText(architecture),
+               known);
 }
 
 std::string NameOf(const TensorName& name, uint32_t layer) {

@@ -46,6 +46,15 @@ TEST(ModelFile, ReadsConfigAndTensorsByRole) {
   EXPECT_EQ(file->Tensor(Role::kHead).name, "token_embd.weight");
 }
 
+TEST(ModelFile, NamesFromTheFileCannotSteerATerminal) {
+  LlamaImage image;
+  image.extra.String("general.name", "Ti\x1b[2Jny");
+  const std::string bytes = image.Build();
+  const auto file = ModelFile::Parse(AsBytes(bytes));
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_EQ(file->config().name, "Ti?[2Jny");
+}
+
 TEST(ModelFile, AnUntiedHeadIsItsOwnTensor) {
   const std::string bytes = LlamaImage{.untied = true}.Build();
   const auto file = ModelFile::Parse(AsBytes(bytes));

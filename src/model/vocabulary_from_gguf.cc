@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "weights/shown_text.h"
 
 namespace millrace::model {
 
@@ -126,7 +127,7 @@ Result<VocabularySpec> VocabularyFromGguf(const GgufFile& file, uint32_t vocab) 
   if (kind != "gpt2") {
     return Error(Code::kUnsupported,
                  "metadata 'tokenizer.ggml.model': '{}' is not supported; this build knows: gpt2 (byte-level BPE)",
-                 kind.substr(0, 64));
+                 weights::ShownText(kind));
   }
   VocabularySpec spec;
   spec.kind = text::VocabularyKind::kByteLevelBpe;

@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/utf8.h"
+#include "weights/shown_text.h"
 
 namespace millrace::weights {
 
@@ -63,15 +64,15 @@ std::optional<Whole> ReadWhole(GgufType type, const std::byte* at) {
 }
 
 Status WrongType(const GgufEntry& entry, std::string_view expected) {
-  return Error(Code::kInvalidArgument, "metadata '{}': expected {}, found {}", entry.key, expected, entry.TypeText());
+  return Error(Code::kInvalidArgument, "metadata '{}': expected {}, found {}", ShownText(entry.key), expected, entry.TypeText());
 }
 
 Result<uint64_t> WholeUpTo(const GgufEntry& entry, uint64_t limit, std::string_view expected) {
   const auto whole = ReadWhole(entry.type, entry.value.data());
   if (!whole) return WrongType(entry, expected);
   if (whole->negative || whole->magnitude > limit) {
-    return Error(Code::kInvalidArgument, "metadata '{}': expected {} of at most {}, found {}{}", entry.key, expected, limit,
-                 whole->negative ? "-" : "", whole->magnitude);
+    return Error(Code::kInvalidArgument, "metadata '{}': expected {} of at most {}, found {}{}", ShownText(entry.key), expected,
+                 limit, whole->negative ? "-" : "", whole->magnitude);
   }
   return whole->magnitude;
 }

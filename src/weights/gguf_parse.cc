@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/checked.h"
-#include "base/utf8.h"
 #include "weights/gguf.h"
+#include "weights/shown_text.h"
 
 namespace millrace::weights {
 
@@ -21,21 +21,6 @@ static_assert(std::endian::native == std::endian::little, "GGUF values are read 
 constexpr uint64_t kMinAlignment = 8;           // the specification: a multiple of 8
 constexpr uint64_t kMinEntryBytes = 8 + 4 + 1;  // key length, type, smallest value
 constexpr uint64_t kMinTensorInfoBytes = 8 + 4 + 8 + 4 + 8;
-constexpr size_t kShownNameBytes = 80;
-
-// A name from the file, fit for a message: bounded, well-formed, no control characters.
-std::string Shown(std::string_view name) {
-  std::string text = Utf8Sanitize(name.substr(0, kShownNameBytes));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  }
-  return name.size() > kShownNameBytes ? text + "…" : text;
-}
-
-bool IsName(std::string_view text) {
-  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-  return !text.empty() && Utf8IsValid(text) && std::none_of(text.begin(), text.end(), is_control);
-}
 
 // Bytes of one value of a fixed-size type; 0 for strings, arrays and numbers that are no type.
 uint64_t FixedSize(GgufType type) {
@@ -229,7 +214,7 @@ Status GgufParser::ReadEntries() {
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return out_.entries_[a].key < out_.entries_[b].key; });
   for (size_t i = 1; i < order.size(); ++i) {
     const std::string_view key = out_.entries_[order[i]].key;
-    if (key == out_.entries_[order[i - 1]].key) return Error(Code::kDataLoss, "metadata: key '{}' appears twice", Shown(key));
+    if (key == out_.entries_[order[i - 1]].key) return Error(Code::kDataLoss, "metadata: key '{}' appears twice", ShownText(key));
   }
   return {};
 }
@@ -240,14 +225,14 @@ Result<GgufEntry> GgufParser::ReadEntry(uint64_t index) {
   const std::string what = fmt::format("metadata entry {} of {}: key", index + 1, entry_count_);
   ASSIGN_OR_RETURN(const auto key, ReadString(limits_.key_bytes, "key_bytes", what));
   entry.key = Text(key);
-  if (!IsName(entry.key)) {
+  if (!IsPlainName(entry.key)) {
     return Error(Code::kDataLoss, "{} '{}' at offset {}: expected non-empty UTF-8 without control characters", what,
-                 Shown(entry.key), begin);
+                 ShownText(entry.key), begin);
   }
-  ASSIGN_OR_RETURN(const uint32_t type, Read<uint32_t>(fmt::format("metadata '{}': type", Shown(entry.key))));
+  ASSIGN_OR_RETURN(const uint32_t type, Read<uint32_t>(fmt::format("metadata '{}': type", ShownText(entry.key))));
   entry.type = static_cast<GgufType>(type);
   if (GgufTypeName(entry.type).empty()) {
-    return Error(Code::kDataLoss, "metadata '{}': value type {} at offset {}, expected 0 to 12", Shown(entry.key), type,
+    return Error(Code::kDataLoss, "metadata '{}': value type {} at offset {}, expected 0 to 12", ShownText(entry.key), type,
                  at_ - sizeof(uint32_t));
   }
   RETURN_IF_ERROR(ReadValue(entry));
@@ -256,7 +241,7 @@ Result<GgufEntry> GgufParser::ReadEntry(uint64_t index) {
 
 Status GgufParser::ReadValue(GgufEntry& entry) {
   if (entry.type == GgufType::kArray) return ReadArray(entry);
-  const std::string what = fmt::format("metadata '{}': value", Shown(entry.key));
+  const std::string what = fmt::format("metadata '{}': value", ShownText(entry.key));
   if (entry.type == GgufType::kString) {
     ASSIGN_OR_RETURN(entry.value, ReadString(limits_.string_bytes, "string_bytes", what));
     return {};
@@ -269,7 +254,7 @@ Status GgufParser::ReadValue(GgufEntry& entry) {
 }
 
 Status GgufParser::ReadArray(GgufEntry& entry) {
-  const std::string what = fmt::format("metadata '{}': array", Shown(entry.key));
+  const std::string what = fmt::format("metadata '{}': array", ShownText(entry.key));
   ASSIGN_OR_RETURN(const uint32_t type, Read<uint32_t>(what));
   ASSIGN_OR_RETURN(entry.count, Read<uint64_t>(what));
   entry.element_type = static_cast<GgufType>(type);
@@ -292,7 +277,7 @@ Status GgufParser::ReadArray(GgufEntry& entry) {
     return {};
   }
   const uint64_t begin = at_;
-  const std::string element = fmt::format("metadata '{}': string in array", Shown(entry.key));
+  const std::string element = fmt::format("metadata '{}': string in array", ShownText(entry.key));
   for (uint64_t i = 0; i < entry.count; ++i) {
     RETURN_IF_ERROR(ReadString(limits_.string_bytes, "string_bytes", element));
   }
@@ -338,7 +323,7 @@ Status GgufParser::ReadTensorInfos() {
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return out_.tensors_[a].name < out_.tensors_[b].name; });
   for (size_t i = 1; i < order.size(); ++i) {
     const std::string_view name = out_.tensors_[order[i]].name;
-    if (name == out_.tensors_[order[i - 1]].name) return Error(Code::kDataLoss, "tensor '{}': appears twice", Shown(name));
+    if (name == out_.tensors_[order[i - 1]].name) return Error(Code::kDataLoss, "tensor '{}': appears twice", ShownText(name));
   }
   return {};
 }
@@ -349,11 +334,11 @@ Result<TensorView> GgufParser::ReadTensorInfo(uint64_t index) {
   const std::string ordinal = fmt::format("tensor {} of {}: name", index + 1, tensor_count_);
   ASSIGN_OR_RETURN(const auto name, ReadString(limits_.tensor_name_bytes, "tensor_name_bytes", ordinal));
   tensor.name = Text(name);
-  if (!IsName(tensor.name)) {
+  if (!IsPlainName(tensor.name)) {
     return Error(Code::kDataLoss, "{} '{}' at offset {}: expected non-empty UTF-8 without control characters", ordinal,
-                 Shown(tensor.name), begin);
+                 ShownText(tensor.name), begin);
   }
-  const std::string what = fmt::format("tensor '{}'", Shown(tensor.name));
+  const std::string what = fmt::format("tensor '{}'", ShownText(tensor.name));
   ASSIGN_OR_RETURN(const uint32_t rank, Read<uint32_t>(what + ": rank"));
   if (rank < 1 || rank > kMaxTensorRank) {
     return Error(Code::kDataLoss, "{}: {} dimensions, expected 1 to {}", what, rank, kMaxTensorRank);
@@ -397,7 +382,7 @@ Status GgufParser::PlaceTensors() {
   }
   for (size_t i = 0; i < out_.tensors_.size(); ++i) {
     TensorView& tensor = out_.tensors_[i];
-    RETURN_IF_ERROR(PlaceTensor(tensor, offsets_[i], *data_begin).Within(fmt::format("tensor '{}'", Shown(tensor.name))));
+    RETURN_IF_ERROR(PlaceTensor(tensor, offsets_[i], *data_begin).Within(fmt::format("tensor '{}'", ShownText(tensor.name))));
     out_.tensor_bytes_ += tensor.data.size();  // cannot overflow: the parts do not overlap and lie in the file
   }
   return CheckOverlap();
@@ -432,7 +417,7 @@ Status GgufParser::CheckOverlap() const {
     const TensorView& after = out_.tensors_[order[i]];
     if (before.data.data() + before.data.size() > after.data.data()) {
       return Error(Code::kDataLoss, "tensor '{}': its data at offset {} overlaps that of tensor '{}' ({} bytes from offset {})",
-                   Shown(after.name), offsets_[order[i]], Shown(before.name), before.data.size(), offsets_[order[i - 1]]);
+                   ShownText(after.name), offsets_[order[i]], ShownText(before.name), before.data.size(), offsets_[order[i - 1]]);
     }
   }
   return {};

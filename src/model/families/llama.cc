@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/families.h"
+#include "weights/shown_text.h"
 
 namespace millrace::model {
 
@@ -73,7 +74,7 @@ Status CheckNothingUnsupported(const GgufFile& file) {
     if (type != "none") {
       return Error(Code::kUnsupported,
                    "metadata 'llama.rope.scaling.type': '{}' is not supported by this build, expected 'none' or no such key",
-                   type.substr(0, 64));
+                   weights::ShownText(type));
     }
   }
   ASSIGN_OR_RETURN(const bool causal, file.GetBoolOr("llama.attention.causal", true));
@@ -168,7 +169,8 @@ Result<ModelConfig> ReadConfig(const GgufFile& file) {
   ModelConfig config;
   config.family = "llama";
   if (file.Has("general.name")) {
-    ASSIGN_OR_RETURN(config.name, file.GetString("general.name"));
+    ASSIGN_OR_RETURN(const auto name, file.GetString("general.name"));
+    config.name = weights::ShownText(name);
   }
   ASSIGN_OR_RETURN(config.hidden, ReadDimension(file, "llama.embedding_length", kMaxHidden));
   ASSIGN_OR_RETURN(config.context_length, ReadDimension(file, "llama.context_length", kMaxContext));
