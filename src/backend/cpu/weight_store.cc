@@ -1,0 +1,85 @@
+#include "backend/cpu/weight_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/checked.h"
+
+namespace millrace::backend_cpu {
+namespace {
+
+// Tensors share chunks, so that small ones do not take 2 MiB each; what is never written costs nothing.
+constexpr size_t kChunkBytes = size_t{64} << 20;
+constexpr size_t kAlignment = 64;
+
+// A row of the file to floats, for the reference mode.
+void Dequantise(const weights::TensorView& view, kernels::IndexRange rows, std::byte* packed) {
+  auto* out = reinterpret_cast<float*>(packed);
+  for (size_t row = rows.begin; row < rows.end; ++row) {
+    const auto cols = static_cast<uint32_t>(view.cols);
+    kernels::DequantizeFileRow(view.dtype, view.data.data() + row * view.row_bytes(), cols, out + row * cols);
+  }
+}
+
+}  // namespace
+
+Result<std::byte*> WeightStore::Allocate(size_t bytes) {
+  const auto aligned = CheckedAlign<size_t>(bytes, kAlignment);
+  if (!aligned) return Error(Code::kInvalidArgument, "a tensor of {} bytes does not fit the address space", bytes);
+  if (chunks_.empty() || *aligned > chunks_.back().size() - chunk_used_) {
+    ASSIGN_OR_RETURN(HugeBuffer chunk, HugeBuffer::Allocate(std::max(*aligned, kChunkBytes)));
+    chunks_.push_back(std::move(chunk));
+    chunk_used_ = 0;
+  }
+  std::byte* at = chunks_.back().data() + chunk_used_;
+  chunk_used_ += *aligned;
+  resident_bytes_ += *aligned;
+  return at;
+}
+
+Result<kernels::PackedMatrix> WeightStore::Pack(const weights::TensorView& view) {
+  if (view.rank == 1 && view.dtype != DType::kF32) {
+    return Error(Code::kUnsupported, "a vector of type {}: expected F32", Info(view.dtype).name);
+  }
+  RETURN_IF_ERROR(kernels::PackedBytes(view.dtype, view.rows, view.cols));  // is there a kernel for the file's type and shape?
+  const DType dtype = dequantise_ ? DType::kF32 : view.dtype;
+  ASSIGN_OR_RETURN(const size_t bytes, kernels::PackedBytes(dtype, view.rows, view.cols));
+  ASSIGN_OR_RETURN(std::byte* const packed, Allocate(bytes));
+  const auto rows = static_cast<uint32_t>(view.rows);
+  const auto cols = static_cast<uint32_t>(view.cols);
+  const kernels::PackJob job{.dtype = dtype, .rows = rows, .cols = cols, .source = view.data.data(), .packed = packed};
+  pool_.Run("pack", [&](const kernels::SectionContext& context) {
+    if (dequantise_) {
+      Dequantise(view, context.Share(rows), packed);
+    } else {
+      const kernels::IndexRange strips = context.Share(kernels::Strips(rows));
+      kernels::PackStrips(job, static_cast<uint32_t>(strips.begin), static_cast<uint32_t>(strips.end));
+    }
+  });
+  return kernels::PackedMatrix{.dtype = dtype, .rows = rows, .cols = cols, .data = packed};
+}
+
+Result<uint32_t> WeightStore::Add(std::span<const weights::TensorView> views) {
+  StackedWeight stack;
+  for (const weights::TensorView& view : views) {
+    if (stack.segments.size() > 0 && view.cols != stack.cols) {
+      return Error(Code::kInvalidArgument, "tensor '{}' has {} columns, expected {} like those stacked with it", view.name,
+                   view.cols, stack.cols);
+    }
+    auto matrix = Pack(view);
+    if (!matrix.ok()) return matrix.status().Within(fmt::format("tensor '{}'", view.name));
+    stack.segments.push_back({.matrix = *matrix, .row_offset = stack.rows});
+    stack.cols = matrix->cols;
+    const auto rows = CheckedAdd(stack.rows, matrix->rows);
+    if (!rows)
+      return Error(Code::kInvalidArgument, "tensor '{}': {} rows are too many on top of {}", view.name, view.rows, stack.rows);
+    stack.rows = *rows;
+    stack.source_bytes += view.data.size();
+    (matrix->dtype == DType::kF32 ? stack.full_precision : stack.quantised) = true;
+  }
+  if (stack.segments.empty()) return Error(Code::kInvalidArgument, "a weight of no tensors");
+  weights_.push_back(std::move(stack));
+  return static_cast<uint32_t>(weights_.size() - 1);
+}
+
+}  // namespace millrace::backend_cpu
