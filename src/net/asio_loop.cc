@@ -379,7 +379,7 @@ class ThreadExecutor final : public Executor {
   std::thread thread_;
 };
 
-class AsioLoop final : public Loop {
+class AsioLoopImpl final : public AsioLoop {
  public:
   int64_t NowNs() override { return MonotonicNs(); }
   int64_t WallNs() override {
@@ -404,6 +404,7 @@ class AsioLoop final : public Loop {
   Result<std::unique_ptr<Listener>> Listen(const Address& address, const ListenOptions& options) override;
   std::unique_ptr<Executor> MakeExecutor(std::string name) override { return std::make_unique<ThreadExecutor>(io_, name); }
   Result<std::unique_ptr<Watch>> WatchReadable(int fd, std::function<void()> callback) override;
+  Result<std::unique_ptr<Socket>> Connect(const Address& to) override;
 
   void Run() override {
     io_.restart();
@@ -424,7 +425,7 @@ class AsioLoop final : public Loop {
   std::unordered_map<TimerId, Timer> timers_;
 };
 
-Result<std::unique_ptr<Listener>> AsioLoop::Listen(const Address& address, const ListenOptions& options) {
+Result<std::unique_ptr<Listener>> AsioLoopImpl::Listen(const Address& address, const ListenOptions& options) {
   error_code error;
   const auto ip = asio::ip::make_address(address.host, error);
   if (error) return Error(Code::kInvalidArgument, "listen on '{}': expected an IP address", address.host);
@@ -447,7 +448,20 @@ Result<std::unique_ptr<Listener>> AsioLoop::Listen(const Address& address, const
   return std::unique_ptr<Listener>(std::make_unique<AsioListener>(std::move(state)));
 }
 
-Result<std::unique_ptr<Watch>> AsioLoop::WatchReadable(int fd, std::function<void()> callback) try {
+Result<std::unique_ptr<Socket>> AsioLoopImpl::Connect(const Address& to) {
+  error_code error;
+  const tcp::endpoint endpoint(asio::ip::make_address(to.host, error), to.port);
+  if (error) return Error(Code::kInvalidArgument, "connect to '{}': expected an IP address", to.host);
+  tcp::socket socket(io_);
+  socket.connect(endpoint, error);
+  if (error) return Error(Code::kUnavailable, "connect to {}: {}", to.ToString(), error.message());
+  Configure(socket);
+  auto state = std::make_shared<SocketState>(std::move(socket), buffer_);
+  state->peer = to;
+  return std::unique_ptr<Socket>(std::make_unique<AsioSocket>(std::move(state)));
+}
+
+Result<std::unique_ptr<Watch>> AsioLoopImpl::WatchReadable(int fd, std::function<void()> callback) try {
   const int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) return Error(Code::kInvalidArgument, "watch descriptor {}: not open", fd);
   std::shared_ptr<WatchState> state;
@@ -465,7 +479,7 @@ Result<std::unique_ptr<Watch>> AsioLoop::WatchReadable(int fd, std::function<voi
 
 }  // namespace
 
-std::unique_ptr<Loop> MakeAsioLoop() { return std::make_unique<AsioLoop>(); }
+std::unique_ptr<AsioLoop> MakeAsioLoop() { return std::make_unique<AsioLoopImpl>(); }
 
 int MaxConnectionsForThisProcess() {
   constexpr rlim_t kMost = 4096;
