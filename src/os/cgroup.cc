@@ -45,10 +45,10 @@ double QuotaVersion1(const std::string& folder) {
   return quota && period && *period > 0 ? static_cast<double>(*quota) / static_cast<double>(*period) : 0;
 }
 
-// Calls visit(folder) for root + path and every ancestor down to root itself.
+// Calls visit(folder) for root + path and every ancestor down to root itself. A path that does not start at the root has no levels.
 template <typename Visit>
 void ForEachLevel(const std::string& root, std::string_view path, Visit visit) {
-  while (path.size() > 1) {
+  while (path.size() > 1 && path.front() == '/') {
     visit(root + std::string(path));
     path = path.substr(0, path.rfind('/'));
   }
