@@ -1,71 +1,33 @@
 // text_encode: encodes length-prefixed strings from standard input, for tests/text/compare_tokenizers.
 //
-//   text_encode VOCABULARY [--special]    strings in: u32 length, bytes; out: u32 count, i32 ids
-//   text_encode VOCABULARY --bench FILE   prints the rate of encoding FILE as one text
-//
-// VOCABULARY is what compare_tokenizers writes: little-endian "MRV1", u32 tokens, then for each u8 type, u32 length, bytes;
-// u32 merges, then for each u32 length, bytes; u32 length and bytes of the pre-tokenizer's name; i32 bos, eos, unk; u8 add_bos.
+//   text_encode MODEL.gguf [--special]    strings in: u32 length, bytes; out: u32 count, i32 ids (little-endian)
+//   text_encode MODEL.gguf --bench FILE   prints the rate of encoding FILE as one text
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <iterator>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/utf8.h"
+#include "model/vocabulary_from_gguf.h"
+#include "os/file.h"
+#include "os/mapping.h"
 #include "text/tokenizer.h"
+#include "weights/gguf.h"
 
 namespace millrace::text {
 namespace {
 
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
-
-  std::optional<std::string_view> Bytes(size_t size) {
-    if (size > rest_.size()) return std::nullopt;
-    const std::string_view out = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return out;
-  }
-  template <typename T>
-  T Number() {
-    T out = {};
-    if (const auto bytes = Bytes(sizeof(T))) std::memcpy(&out, bytes->data(), sizeof(T));
-    return out;
-  }
-  std::string Text() { return std::string(Bytes(Number<uint32_t>()).value_or("")); }
-  bool empty() const { return rest_.empty(); }
-
- private:
-  std::string_view rest_;
-};
-
-std::optional<TokenId> Present(int32_t id) { return id < 0 ? std::nullopt : std::optional<TokenId>(id); }
-
 Result<VocabularySpec> ReadSpec(const char* path) {
-  std::ifstream in(path, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  Reader reader(bytes);
-  if (reader.Bytes(4) != "MRV1") return Error(Code::kInvalidArgument, "{}: no vocabulary", path);
-  VocabularySpec spec;
-  const auto tokens = reader.Number<uint32_t>();
-  for (uint32_t i = 0; i < tokens && !reader.empty(); ++i) {
-    spec.token_types.push_back(static_cast<TokenType>(reader.Number<uint8_t>()));
-    spec.tokens.push_back(reader.Text());
-  }
-  const auto merges = reader.Number<uint32_t>();
-  for (uint32_t i = 0; i < merges && !reader.empty(); ++i) spec.merges.push_back(reader.Text());
-  spec.pre_tokenizer = reader.Text();
-  spec.bos = Present(reader.Number<int32_t>());
-  spec.eos = Present(reader.Number<int32_t>());
-  spec.unk = Present(reader.Number<int32_t>());
-  spec.add_bos = reader.Number<uint8_t>() != 0;
-  return spec;
+  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(path));
+  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
+  ASSIGN_OR_RETURN(const auto gguf, weights::GgufFile::Parse(mapping.bytes()));
+  ASSIGN_OR_RETURN(const auto tokens, gguf.GetStringArray("tokenizer.ggml.tokens"));
+  return model::VocabularyFromGguf(gguf, static_cast<uint32_t>(tokens.size()));
 }
 
 double MillisecondsSince(std::chrono::steady_clock::time_point start) {
