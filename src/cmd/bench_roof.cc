@@ -57,7 +57,9 @@ Status BenchRoof(const Options& options) {
 void AddBenchRoof(CLI::App& bench, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = bench.add_subcommand("roof", "Measure how fast this machine reads memory: the roof of every decode figure");
-  command->add_option("--threads", options->threads, "0 = one per physical core")->check(CLI::Range(0, 256))->capture_default_str();
+  command->add_option("--threads", options->threads, "0 = one per physical core")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
   command->add_flag("--json", options->json, "Last line: one JSON object");
   command->callback([options, &exit_code] {
     const Status status = BenchRoof(*options);

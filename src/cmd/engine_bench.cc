@@ -33,7 +33,8 @@ std::vector<TokenId> FreshPrompt(uint32_t tokens, uint32_t vocab) {
   static uint64_t nonce = 0;
   ++nonce;
   std::vector<TokenId> prompt(tokens);
-  for (uint32_t i = 0; i < tokens; ++i) prompt[i] = static_cast<TokenId>(PhiloxUniform(nonce, 0, i) * static_cast<float>(vocab - 1));
+  for (uint32_t i = 0; i < tokens; ++i)
+    prompt[i] = static_cast<TokenId>(PhiloxUniform(nonce, 0, i) * static_cast<float>(vocab - 1));
   return prompt;
 }
 
