@@ -249,7 +249,8 @@ bool Engine::HasOutput() const {
   });
 }
 
-// Everything new of one sequence, in pieces of at most kMaxOutputTokens; the end goes with the last piece.
+// Everything new of one sequence, in pieces of at most kMaxOutputTokens. The end goes with the last piece; an error comes alone, so that
+// a sink that sends it as a message of another kind has one thing to take or to leave.
 bool Engine::PublishOne(Sequence& sequence, OutputSink& sink) const {
   const bool finished = sequence.state == SequenceState::kFinished;
   const bool wants_logprobs = !sequence.logprobs.empty();
@@ -259,7 +260,7 @@ bool Engine::PublishOne(Sequence& sequence, OutputSink& sink) const {
   while (!last && (finished || sequence.published < sequence.output_tokens())) {
     const uint32_t first = sequence.published;
     const uint32_t count = std::min(sequence.output_tokens() - first, kMaxOutputTokens);
-    last = finished && first + count == sequence.output_tokens();
+    last = finished && first + count == sequence.output_tokens() && (count == 0 || sequence.finish != FinishReason::kError);
     Output output;
     output.request = sequence.id;
     output.first_index = first;
@@ -297,12 +298,19 @@ bool Engine::Publish(OutputSink& sink) {
 EngineStats Engine::Stats() const {
   const auto waiting = static_cast<uint32_t>(scheduler_.waiting().size());
   const auto running = static_cast<uint32_t>(scheduler_.running().size());
+  uint64_t queued_tokens = 0;
+  for (const auto& sequence : sequences_) {
+    if (sequence->state != SequenceState::kFinished && sequence->output_tokens() == 0) {
+      queued_tokens += sequence->tokens.size() - sequence->computed;
+    }
+  }
   return {.waiting = waiting,
           .running = running,
           .unpublished = static_cast<uint32_t>(sequences_.size()) - waiting - running,
           .slots = runner_->info().slots,
           .blocks = scheduler_.blocks().size(),
           .used_blocks = scheduler_.blocks().used(),
+          .queued_tokens = queued_tokens,
           .totals = totals_};
 }
 

@@ -43,7 +43,7 @@ struct Output {
   std::span<const model::TopToken> top;  // `top_count` per token; id kNoToken where the vocabulary has no more
   uint32_t top_count = 0;
   FinishReason finish = FinishReason::kNone;  // set in the last output of a request
-  const Status* error = nullptr;              // set exactly when finish is kError
+  const Status* error = nullptr;              // set exactly when finish is kError; then no tokens
   const Clocks* clocks = nullptr;
   const Usage* usage = nullptr;  // complete when finish is set
 };
@@ -62,6 +62,7 @@ struct EngineStats {
   uint32_t slots = 0;
   uint32_t blocks = 0;
   uint32_t used_blocks = 0;
+  uint64_t queued_tokens = 0;  // prompt tokens that are not computed yet
   StepTotals totals;
 };
 
@@ -95,6 +96,7 @@ class Engine {
   // The requests of the latest step.
   std::span<const RequestId> RunningIds() const { return step_ids_; }
   EngineStats Stats() const;
+  const StepTotals& Totals() const { return totals_; }
   const model::ModelRunner& runner() const { return *runner_; }
 
  private:

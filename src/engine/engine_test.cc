@@ -40,6 +40,7 @@ class Collector final : public OutputSink {
     EXPECT_LE(output.tokens.size(), kMaxOutputTokens);
     EXPECT_TRUE(!output.tokens.empty() || output.finish != FinishReason::kNone);
     EXPECT_EQ(output.error != nullptr, output.finish == FinishReason::kError);
+    EXPECT_TRUE(output.error == nullptr || output.tokens.empty());
     EXPECT_EQ(output.top.size(), output.tokens.size() * output.top_count);
     answer.tokens.insert(answer.tokens.end(), output.tokens.begin(), output.tokens.end());
     answer.logprobs.insert(answer.logprobs.end(), output.logprobs.begin(), output.logprobs.end());

@@ -1,0 +1,91 @@
+#include "worker/model_loader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "model/active_bytes.h"
+#include "model/memory_plan.h"
+#include "model/model_file.h"
+#include "model/vocabulary_from_gguf.h"
+#include "os/cpu.h"
+#include "os/file.h"
+#include "os/mapping.h"
+#include "text/vocabulary.h"
+
+namespace millrace::worker {
+namespace {
+
+Result<uint32_t> ChooseContext(const model::ModelConfig& config, uint32_t asked) {
+  if (asked == 0) return std::min(config.context_length, kDefaultContext);
+  if (asked <= config.context_length) return asked;
+  return Error(Code::kInvalidArgument, "context: expected at most {} tokens, which the model was trained for, found {}",
+               config.context_length, asked);
+}
+
+// Positions for the KV pool.
+Result<uint64_t> PlanKvTokens(const model::ModelFile& file, const BackendRow& backend, const BackendOptions& options,
+                              uint64_t available_bytes) {
+  const model::MemoryRequest request{.slots = options.slots,
+                                     .context = options.context,
+                                     .kv_type = options.reference ? model::KvType::kF32 : options.kv_type,
+                                     .chunk_tokens = options.max_batch_tokens,
+                                     .block_tokens = backend.block_tokens};
+  ASSIGN_OR_RETURN(const model::MemoryPlan plan, model::PlanMemory(file.config(), model::WeightBytesOf(file), request));
+  const uint64_t blocks_each = (uint64_t{options.context} + backend.block_tokens - 1) / backend.block_tokens;
+  const uint64_t available = available_bytes != 0 ? available_bytes : AvailableMemory().available_bytes;
+  const Status fits = plan.CheckFits(available);
+  if (fits.ok()) return blocks_each * backend.block_tokens * options.slots;
+  const uint64_t blocks = plan.KvTokensThatFit(available) / backend.block_tokens;
+  if (blocks < blocks_each) return fits;
+  LogWarning("the KV pool holds {} tokens, not {} slots x {}: {}", blocks * backend.block_tokens, options.slots, options.context,
+             fits.message());
+  return blocks * backend.block_tokens;
+}
+
+}  // namespace
+
+Result<LoadedModel> LoadModel(std::span<const std::byte> bytes, const LoadOptions& options) {
+  ASSIGN_OR_RETURN(const BackendRow* backend, FindBackend(options.backend));
+  ASSIGN_OR_RETURN(const model::ModelFile file, model::ModelFile::Parse(bytes));
+  ASSIGN_OR_RETURN(text::VocabularySpec spec, model::VocabularyFromGguf(file.gguf(), file.config().vocab));
+  ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(std::move(spec)));
+
+  LoadedModel loaded;
+  loaded.vocabulary_fingerprint = vocabulary->fingerprint();
+  loaded.end_of_sequence = vocabulary->end_of_sequence();
+  loaded.bytes_per_token = model::ActiveBytes(file.config(), model::WeightBytesOf(file), 0, 1,
+                                              options.reference ? model::KvType::kF32 : options.kv_type)
+                               .total();
+
+  const uint32_t prefill_chunk = options.prefill_chunk != 0 ? options.prefill_chunk : kDefaultPrefillChunk;
+  BackendOptions backend_options;
+  backend_options.threads = options.threads;
+  backend_options.isa = options.isa;
+  backend_options.reference = options.reference;
+  backend_options.kv_type = options.kv_type;
+  backend_options.slots = options.slots != 0 ? options.slots : kDefaultSlots;
+  ASSIGN_OR_RETURN(backend_options.context, ChooseContext(file.config(), options.context));
+  backend_options.max_batch_tokens = backend_options.slots + std::min(prefill_chunk, backend_options.context);
+  backend_options.progress = options.progress;
+  ASSIGN_OR_RETURN(backend_options.kv_tokens, PlanKvTokens(file, *backend, backend_options, options.available_bytes));
+
+  ASSIGN_OR_RETURN(LoadedRunner runner, backend->load(file, backend_options));
+  loaded.pool = runner.pool;
+  loaded.kernels = runner.kernels;
+  engine::EngineOptions engine_options;
+  engine_options.end_of_sequence = loaded.end_of_sequence;
+  engine_options.prefill_chunk = prefill_chunk;
+  engine_options.on_step = options.on_step;
+  ASSIGN_OR_RETURN(loaded.engine, engine::Engine::Create(std::move(runner.runner), std::move(engine_options)));
+  return loaded;
+}
+
+Result<LoadedModel> LoadModelFromFile(int fd, const LoadOptions& options) {
+  ASSIGN_OR_RETURN(const FileIdentity identity, IdentifyFile(fd));
+  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(fd, identity.size_bytes));
+  mapping.WillNeed(0, identity.size_bytes);
+  return LoadModel(mapping.bytes(), options);
+}
+
+}  // namespace millrace::worker
