@@ -265,6 +265,19 @@ const CpuInfo& GetCpu() {
   return info;
 }
 
+std::vector<int> UsableCpus() {
+#if defined(__linux__)
+  std::set<std::pair<uint64_t, uint64_t>> seen;
+  std::vector<int> first;
+  std::vector<int> siblings;
+  for (const int cpu : AllowedCpus()) (seen.insert(CoreOf(cpu)).second ? first : siblings).push_back(cpu);
+  first.insert(first.end(), siblings.begin(), siblings.end());
+  return first;
+#else
+  return {};
+#endif
+}
+
 bool RequestAmx() {
 #if defined(__linux__) && defined(__x86_64__)
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM

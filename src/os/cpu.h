@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 
@@ -48,6 +49,10 @@ struct CpuInfo {
 
 // Measured once, on the first call; thread-safe. Affinity is that of the calling thread then.
 const CpuInfo& GetCpu();
+
+// The logical CPUs that the calling thread may run on: one of every core first, then the hyper-threads beside them. For PinThread.
+// Empty on macOS, where threads cannot be pinned.
+std::vector<int> UsableCpus();
 
 // Linux: asks for permission to use AMX tile state in this process. False where there is none.
 bool RequestAmx();

@@ -436,6 +436,11 @@ TEST(CpuTest, FactsAreSane) {
   EXPECT_LE(cpu.usable, cpu.logical);
   EXPECT_GE(cpu.usable_physical, 1);
   EXPECT_LE(cpu.usable_physical, cpu.usable);
+#if defined(__linux__)
+  const std::vector<int> usable = UsableCpus();
+  EXPECT_GE(static_cast<int>(usable.size()), cpu.usable_physical);
+  for (const int number : usable) EXPECT_GE(number, 0);
+#endif
 #if defined(__x86_64__)
   EXPECT_EQ(cpu.isa.avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
   EXPECT_EQ(cpu.isa.avx512, __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"));
