@@ -1,8 +1,7 @@
 #include "text/piece_merger.h"
 
-#include <algorithm>
-#include <functional>
 #include <limits>
+#include <optional>
 
 namespace millrace::text {
 namespace {
@@ -60,19 +59,14 @@ void PieceMerger::MergeShort() {
 }
 
 void PieceMerger::MergeLong() {
-  heap_.clear();
+  if (!queue_.reserved()) queue_.Reserve(vocabulary_->merges().size());
   for (uint32_t place = 0; place < symbols_.size(); ++place) {
-    if (symbols_[place].rank != kNoRank) heap_.push_back((static_cast<uint64_t>(symbols_[place].rank) << 32) | place);
+    if (symbols_[place].rank != kNoRank) queue_.Push({symbols_[place].rank, place});
   }
-  std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
-  while (!heap_.empty()) {
+  while (const std::optional<RankQueue::Entry> lowest = queue_.Pop()) {
     ++steps_;
-    const uint64_t lowest = heap_.front();
-    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-    heap_.pop_back();
-    const auto place = static_cast<uint32_t>(lowest);
     // An entry is out of date when its pair has changed since; the pair that is there now has its own entry.
-    if (symbols_[place].rank == static_cast<uint32_t>(lowest >> 32)) MergeAt(place);
+    if (symbols_[lowest->place].rank == lowest->rank) MergeAt(lowest->place);
   }
 }
 
@@ -90,9 +84,7 @@ void PieceMerger::MergeAt(uint32_t place) {
 void PieceMerger::Rerank(uint32_t place) {
   Symbol& symbol = symbols_[place];
   symbol.rank = symbol.next == kNowhere ? kNoRank : vocabulary_->merges().Rank(symbol.token, symbols_[symbol.next].token);
-  if (symbol.rank == kNoRank) return;
-  heap_.push_back((static_cast<uint64_t>(symbol.rank) << 32) | place);
-  std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  if (symbol.rank != kNoRank) queue_.Push({symbol.rank, place});
 }
 
 }  // namespace millrace::text

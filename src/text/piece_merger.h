@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "text/rank_queue.h"
 #include "text/vocabulary.h"
 
 namespace millrace::text {
@@ -22,7 +23,7 @@ class PieceMerger {
   // Appends the tokens of `piece` (less than 4 GiB) to `out`. Bytes without a token are left out.
   void Append(std::string_view piece, std::vector<TokenId>& out);
 
-  // Ranks looked at and heap entries taken since construction: what tests hold against the length of hostile input.
+  // Ranks looked at and queue entries taken since construction: what tests hold against the length of hostile input.
   uint64_t steps() const { return steps_; }
 
  private:
@@ -41,7 +42,7 @@ class PieceMerger {
 
   const Vocabulary* vocabulary_;
   std::vector<Symbol> symbols_;
-  std::vector<uint64_t> heap_;  // rank << 32 | place, smallest first
+  RankQueue queue_;  // used by MergeLong, empty between pieces
   uint64_t steps_ = 0;
 };
 

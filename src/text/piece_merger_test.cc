@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 
+#include "text/rank_queue.h"
 #include "text/test_vocabulary.h"
 #include "text/word_table.h"
 
@@ -110,6 +111,26 @@ TEST(PieceMergerTest, StepsAreLinearInHostileText) {
     std::string back;
     for (const TokenId token : merged) back += vocabulary->Text(token);
     EXPECT_EQ(back, text);
+  }
+}
+
+TEST(RankQueueTest, GivesTheLowestRankThenTheLeftmostPlace) {
+  std::mt19937 random(21);
+  RankQueue queue;
+  queue.Reserve(8);
+  std::multiset<std::pair<uint32_t, uint32_t>> expected;
+  for (int step = 0; step < 20'000; ++step) {
+    if (random() % 100 < (step % 1000 < 600 ? 60 : 40)) {
+      const RankQueue::Entry entry = {static_cast<uint32_t>(random() % 8), static_cast<uint32_t>(random() % 1000)};
+      queue.Push(entry);
+      expected.insert({entry.rank, entry.place});
+    } else if (const auto entry = queue.Pop()) {
+      ASSERT_FALSE(expected.empty());
+      ASSERT_EQ(std::make_pair(entry->rank, entry->place), *expected.begin());
+      expected.erase(expected.begin());
+    } else {
+      ASSERT_TRUE(expected.empty());
+    }
   }
 }
 
