@@ -148,7 +148,10 @@ void HeadReader::CheckKnownField(std::string_view name, std::string_view value) 
   } else if (EqualsIgnoreCase(name, "transfer-encoding")) {
     CheckCoding(value);
   } else if (EqualsIgnoreCase(name, "connection")) {
-    ReadConnection(value);
+    ReadConnection(value, close_, keep_);
+  } else if (EqualsIgnoreCase(name, "proxy-connection")) {  // means nothing to us, but the second parser demands a list here too
+    bool ignored = false;
+    ReadConnection(value, ignored, ignored);
   } else if (EqualsIgnoreCase(name, "expect")) {
     if (!EqualsIgnoreCase(value, "100-continue")) return Fail(417, "unknown expectation");
     facts_.expects_continue = true;
@@ -179,12 +182,13 @@ void HeadReader::CheckCoding(std::string_view value) {
   facts_.chunked = true;
 }
 
-void HeadReader::ReadConnection(std::string_view value) {
+void HeadReader::ReadConnection(std::string_view value, bool& close, bool& keep) {
   while (!value.empty()) {
     const size_t comma = std::min(value.find(','), value.size());
     const std::string_view option = TrimBlanks(value.substr(0, comma));
-    close_ = close_ || EqualsIgnoreCase(option, "close");
-    keep_ = keep_ || EqualsIgnoreCase(option, "keep-alive");
+    if (!option.empty() && !IsToken(option)) return Fail(400, "malformed Connection");
+    close = close || EqualsIgnoreCase(option, "close");
+    keep = keep || EqualsIgnoreCase(option, "keep-alive");
     value.remove_prefix(std::min(comma + 1, value.size()));
   }
 }
@@ -294,7 +298,12 @@ void ChunkReader::OnTrailerByte(char c) {
     state_ = State::kDone;
     return;
   }
-  fault_ = ReadFieldLine(line_).fault;
+  const FieldLine field = ReadFieldLine(line_);
+  fault_ = field.fault;
+  // Dropped like every trailer, these would still be read by a reader that merges trailers into the head.
+  for (const std::string_view name : {"content-length", "transfer-encoding", "host"}) {
+    if (!fault_ && EqualsIgnoreCase(field.name, name)) Fail(400, "framing header in a trailer");
+  }
   line_.clear();
 }
 

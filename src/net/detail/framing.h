@@ -56,7 +56,7 @@ class HeadReader {
   void CheckKnownField(std::string_view name, std::string_view value);
   void CheckLength(std::string_view value);
   void CheckCoding(std::string_view value);
-  void ReadConnection(std::string_view value);
+  void ReadConnection(std::string_view value, bool& close, bool& keep);
   void CheckWhole();
   std::string_view View(Span span) const { return std::string_view(bytes_).substr(span.begin, span.size); }
   Span SpanOf(std::string_view view) const { return {static_cast<size_t>(view.data() - bytes_.data()), view.size()}; }
