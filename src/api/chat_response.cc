@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/json.h"
 
@@ -46,6 +48,7 @@ void AppendHops(const HopTimes& hops, std::string& out) {
   AppendMilliseconds("parse_ms", hops.parse_ms, out);
   AppendMilliseconds("template_ms", hops.template_ms, out);
   AppendMilliseconds("tokenise_ms", hops.tokenise_ms, out);
+  AppendMilliseconds("wait_ms", hops.wait_ms, out);
   AppendMilliseconds("ring_ms", hops.ring_ms, out);
   AppendMilliseconds("queue_ms", hops.queue_ms, out);
   AppendMilliseconds("prefill_ms", hops.prefill_ms, out);
@@ -55,20 +58,22 @@ void AppendHops(const HopTimes& hops, std::string& out) {
 }
 
 void AppendTimings(const Timings& t, std::string& out) {
-  const double gb_s = Rate(static_cast<double>(t.decode_bytes) / 1e9, t.decode_ms);
-  // Bytes of a step shared among the sequences that decoded in it.
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  const double gb_s = t.decode_bytes > 0 ? Rate(static_cast<double>(t.decode_bytes) / 1e9, t.decode_ms) : kUnknown;
+  // Bytes of a step are shared among the sequences that decoded in it.
   const double rows = static_cast<double>(t.decode_steps) * t.mean_batch;
+  const uint64_t computed = t.prompt_tokens - std::min(t.cached_tokens, t.prompt_tokens);
   AppendKey("timings", out);
   out += '{';
   AppendCount("prompt_tokens", t.prompt_tokens, out);
   AppendRounded("prompt_ms", t.prompt_ms, out);
-  AppendRounded("prompt_tok_s", Rate(static_cast<double>(t.prompt_tokens), t.prompt_ms), out);
+  AppendRounded("prompt_tok_s", Rate(static_cast<double>(computed), t.prompt_ms), out);
   AppendCount("completion_tokens", t.completion_tokens, out);
   AppendRounded("decode_ms", t.decode_ms, out);
   AppendRounded("decode_tok_s", Rate(static_cast<double>(t.decode_steps), t.decode_ms), out);
   AppendRounded("gb_s", gb_s, out);
-  AppendRounded("roof_gb_s", t.roof_gb_s > 0 ? t.roof_gb_s : std::nan(""), out);
-  AppendRounded("percent_of_roof", t.roof_gb_s > 0 ? 100 * gb_s / t.roof_gb_s : std::nan(""), out);
+  AppendRounded("roof_gb_s", t.roof_gb_s > 0 ? t.roof_gb_s : kUnknown, out);
+  AppendRounded("percent_of_roof", t.roof_gb_s > 0 ? 100 * gb_s / t.roof_gb_s : kUnknown, out);
   AppendRounded("mean_batch", t.mean_batch, out);
   AppendCount("bytes_per_token", rows > 0 ? static_cast<uint64_t>(std::llround(static_cast<double>(t.decode_bytes) / rows)) : 0,
               out);

@@ -44,6 +44,7 @@ struct HopTimes {
   double parse_ms = -1;
   double template_ms = -1;
   double tokenise_ms = -1;
+  double wait_ms = -1;     // in the gateway's own queue
   double ring_ms = -1;     // pushed by the gateway until taken by the worker
   double queue_ms = -1;    // taken until the first step that holds it
   double prefill_ms = -1;  // until the first token
@@ -54,11 +55,12 @@ struct HopTimes {
 // What the engine did for this request. Under batching gb_s is the engine's rate over the request's decode window.
 struct Timings {
   uint64_t prompt_tokens = 0;
+  uint64_t cached_tokens = 0;  // of them; not computed, so not in the prompt's rate
   double prompt_ms = 0;
   uint64_t completion_tokens = 0;
   uint64_t decode_steps = 0;  // tokens after the first
   double decode_ms = 0;
-  uint64_t decode_bytes = 0;  // read in the window, all sequences together
+  uint64_t decode_bytes = 0;  // read in the window, all sequences together; 0 = not known
   double roof_gb_s = 0;       // 0 = not measured yet
   double mean_batch = 0;
   HopTimes hops;

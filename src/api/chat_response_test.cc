@@ -31,7 +31,7 @@ Report SomeReport() {
 const char* const kReport =
     R"("timings":{"prompt_tokens":10,"prompt_ms":20,"prompt_tok_s":500,"completion_tokens":5,"decode_ms":8,"decode_tok_s":500,)"
     R"("gb_s":50,"roof_gb_s":100,"percent_of_roof":50,"mean_batch":1,"bytes_per_token":100000000,)"
-    R"("hops":{"parse_ms":0.25,"template_ms":0.5,"tokenise_ms":0.125,"ring_ms":0.063,"queue_ms":1,"prefill_ms":null,"decode_ms":null,)"
+    R"("hops":{"parse_ms":0.25,"template_ms":0.5,"tokenise_ms":0.125,"wait_ms":null,"ring_ms":0.063,"queue_ms":1,"prefill_ms":null,"decode_ms":null,)"
     R"("write_ms":null}},"millrace":{"seed":7,"ignored":["user"]})";
 
 TEST(ChatReply, IsByteExact) {

@@ -86,17 +86,36 @@ ApiError ModelNotFound(std::string_view model) {
   return error;
 }
 
-ApiError ContextLengthExceeded(uint64_t context, uint64_t prompt_tokens, uint64_t completion_tokens) {
-  std::string message = fmt::format("This model's maximum context length is {} tokens. However, ", context);
-  if (completion_tokens == 0) {
-    message += fmt::format("your messages resulted in {} tokens.", prompt_tokens);
-  } else {
-    message += fmt::format("you requested {} tokens ({} in the messages, {} in the completion).",
-                           prompt_tokens + completion_tokens, prompt_tokens, completion_tokens);
-  }
-  message += " Please reduce the length of the messages or completion.";
-  ApiError error = Invalid("messages", std::move(message));
+ApiError ContextLengthExceeded(uint64_t context, uint64_t prompt_tokens, bool at_least) {
+  ApiError error = Invalid(
+      "messages", fmt::format("This model's maximum context length is {} tokens. However, your messages resulted in "
+                              "{}{} tokens, which leaves no room for an answer. Please reduce the length of the messages.",
+                              context, at_least ? "at least " : "", prompt_tokens));
   error.code = "context_length_exceeded";
+  return error;
+}
+
+ApiError FromHttpStatus(int status, std::string_view message) {
+  struct Name {
+    int status;
+    std::string_view code;
+  };
+  constexpr std::array<Name, 8> kNames = {{{401, "invalid_api_key"},
+                                           {403, "forbidden"},
+                                           {404, "not_found"},
+                                           {405, "method_not_allowed"},
+                                           {408, "request_timeout"},
+                                           {413, "request_too_large"},
+                                           {415, "unsupported_media_type"},
+                                           {503, "overloaded"}}};
+  ApiError error;
+  error.status = status;
+  error.message = message;
+  error.type = status >= 500 ? kServerError : kInvalidRequest;
+  error.code = status >= 500 ? "internal_error" : "bad_request";
+  for (const Name& name : kNames) {
+    if (name.status == status) error.code = name.code;
+  }
   return error;
 }
 

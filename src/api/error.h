@@ -59,13 +59,17 @@ ApiError NotSupported(std::string_view param, std::string message);
 ApiError ModelNotFound(std::string_view model);
 // 400 `context_length_exceeded`. Clients match on "maximum context length is N tokens". `completion_tokens` is what was asked
 // for, 0 if nothing was.
-ApiError ContextLengthExceeded(uint64_t context, uint64_t prompt_tokens, uint64_t completion_tokens);
+// `at_least`: counting stopped there.
+ApiError ContextLengthExceeded(uint64_t context, uint64_t prompt_tokens, bool at_least = false);
 // 503: nothing wrong with the request, come again.
 ApiError Overloaded(std::string message, int64_t retry_after_ms);
 // 401.
 ApiError Unauthorized(std::string message);
 // 500 after the worker died under the same request twice.
 ApiError Quarantined();
+
+// What the HTTP layer refuses by itself: bad framing, unknown path or method, limits.
+ApiError FromHttpStatus(int status, std::string_view message);
 
 // {"error":{"message":…,"type":…,"param":…,"code":…}}: a whole reply, or the data of a stream's last event.
 std::string ErrorBody(const ApiError& error);

@@ -39,12 +39,19 @@ TEST(ApiError, BodyIsJsonWhateverTheMessage) {
 }
 
 TEST(ApiError, ContextOverflowIsWordedAsClientsMatchIt) {
-  const ApiError error = ContextLengthExceeded(2048, 2000, 100);
+  const ApiError error = ContextLengthExceeded(2048, 2100);
   EXPECT_EQ(error.status, 400);
   EXPECT_EQ(error.code, "context_length_exceeded");
   EXPECT_NE(error.message.find("maximum context length is 2048 tokens"), std::string::npos);
-  EXPECT_NE(error.message.find("2100 tokens (2000 in the messages, 100 in the completion)"), std::string::npos);
-  EXPECT_NE(ContextLengthExceeded(10, 11, 0).message.find("resulted in 11 tokens"), std::string::npos);
+  EXPECT_NE(error.message.find("resulted in 2100 tokens"), std::string::npos);
+  EXPECT_NE(ContextLengthExceeded(10, 40, true).message.find("resulted in at least 40 tokens"), std::string::npos);
+}
+
+TEST(ApiError, RefusalsOfTheHttpLayerHaveTheSameShape) {
+  EXPECT_EQ(ErrorBody(FromHttpStatus(404, "no such path")),
+            R"({"error":{"message":"no such path","type":"invalid_request_error","param":null,"code":"not_found"}})");
+  EXPECT_EQ(FromHttpStatus(400, "x").code, "bad_request");
+  EXPECT_EQ(FromHttpStatus(500, "x").type, "server_error");
 }
 
 std::string Header(const ApiError& error, std::string_view name) {

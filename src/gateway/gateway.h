@@ -51,7 +51,8 @@ class Gateway {
   std::vector<ModelStatus> Models() const;
 
   // Orderly end, on the loop's thread (post it from a signal watch): new work is refused with 503, running streams finish within
-  // the drain timeout and then end with an error event, workers stop, `done` is called on the loop. A second call ends at once.
+  // the drain timeout and then end with an error event, workers stop. Then `done` is called on the loop, or the loop is stopped if
+  // no call brought one. A second call ends what still runs at once.
   void Drain(std::function<void()> done);
 
  private:

@@ -61,10 +61,25 @@ struct ModelStatus {
   uint32_t context = 0;       // what requests are held against
   uint32_t slots = 0;
   uint32_t running = 0;     // requests in the worker's hands
+  uint32_t waiting = 0;     // requests admitted and not yet given to it
   std::string engine, isa;  // once ready
   uint32_t threads = 0;
   uint64_t weight_bytes = 0, kv_pool_bytes = 0, bytes_per_token = 0;
   double roof_gb_s = 0;  // 0 until the worker measured it
+};
+
+// How patient the supervision of workers is. The defaults are those of docs/request-path.md; tests shorten them.
+struct SupervisionLimits {
+  int64_t first_backoff_ns = 100'000'000;  // doubled with every further death
+  int64_t max_backoff_ns = 30'000'000'000;
+  double jitter = 0.2;                            // each wait is longer or shorter by up to this part
+  int64_t healthy_ns = 60'000'000'000;            // ready for so long: earlier deaths are forgotten
+  uint32_t crash_loop_deaths = 5;                 // so many deaths without a token in between ...
+  int64_t crash_loop_window_ns = 60'000'000'000;  // ... within so long, and the model has failed
+  int64_t retry_failed_ns = 300'000'000'000;      // after a crash loop one more try
+  int64_t hello_silence_ns = 60'000'000'000;      // while starting: longest time without any progress
+  int64_t hang_ns = 10'000'000'000;               // with work at hand: longest time without a heartbeat
+  int64_t stop_ns = 3'000'000'000;                // from the order to stop to SIGKILL
 };
 
 struct GatewayOptions {
@@ -79,6 +94,8 @@ struct GatewayOptions {
   std::string version;               // for /version and system_fingerprint
   std::string
       worker_program;  // empty: millrace-worker from $MILLRACE_LIBEXEC, else beside this program, else ../libexec/millrace
+  SupervisionLimits supervision;
+  uint64_t random_key = 0;  // of seeds, ids and jitter; 0 = from the system. For runs that can be repeated
   // Called on the loop whenever a model's state or progress changes. May be empty.
   std::function<void(const ModelStatus&)> on_model_change;
 };

@@ -1,0 +1,63 @@
+// ModelEntry: what the gateway knows of one model: its file (open, so that a worker can be given the descriptor), configuration,
+// vocabulary and chat template. Metadata only; weights are never read here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/chat_request.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "gateway/options.h"
+#include "model/config.h"
+#include "os/file.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace millrace::gateway {
+
+// Immutable; any thread may use it. Shared: streams and text jobs outlive a model that is being taken down.
+class ModelEntry {
+ public:
+  // Errors name the file: missing, not a model, no usable vocabulary, a template that does not parse, a context the model cannot have.
+  static Result<std::shared_ptr<const ModelEntry>> Open(const ModelOptions& options);
+
+  const ModelOptions& options() const { return options_; }
+  const std::string& alias() const { return options_.alias; }
+  const model::ModelConfig& config() const { return config_; }
+  const text::Vocabulary& vocabulary() const { return tokenizer_->vocabulary(); }
+  uint32_t context() const { return context_; }  // positions of one sequence
+  int file_fd() const { return file_.fd.get(); }
+
+  // The conversation as the model wants to see it. kUnsupported when the model has no template; kInvalidArgument when the template
+  // refuses the conversation or needs more than its budget.
+  Result<std::string> Render(std::span<const api::ChatMessage> messages, bool add_generation_prompt,
+                             const Json::Object& arguments) const;
+
+  // `text` as tokens, special tokens recognised. More than `max_tokens` end the work early with kInvalidArgument.
+  Result<std::vector<TokenId>> Encode(std::string_view text, const text::EncodeOptions& options) const {
+    return tokenizer_->Encode(text, options);
+  }
+  std::string Decode(std::span<const TokenId> tokens) const { return tokenizer_->Decode(tokens, true); }
+
+ private:
+  ModelEntry() = default;
+  Status TakeText(std::span<const std::byte> bytes);
+  Json TemplateContext(std::span<const api::ChatMessage> messages, bool add_generation_prompt,
+                       const Json::Object& arguments) const;
+
+  ModelOptions options_;
+  RegularFile file_;
+  model::ModelConfig config_;
+  uint32_t context_ = 0;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::optional<text::ChatTemplate> template_;
+  bool knows_developer_ = false;  // the template tells the role "developer" from others
+};
+
+}  // namespace millrace::gateway

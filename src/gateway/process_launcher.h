@@ -1,0 +1,31 @@
+// Workers as child processes of the program millrace-worker.
+//
+// Start: a socketpair is inherited as descriptor 3; over it goes one ipc::Attach with the descriptors of the shared segment, of the two
+// wake-ups and of the model file. Standard error is inherited. The child's end is watched through its process descriptor.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "gateway/worker_link.h"
+#include "net/loop.h"
+
+namespace millrace::gateway {
+
+// Where the worker's program is: `configured` if not empty, else millrace-worker in $MILLRACE_LIBEXEC, beside this program, or in
+// ../libexec/millrace. kNotFound names the places that were tried.
+Result<std::string> FindWorkerProgram(const std::string& configured);
+
+// Children die with the thread that spawned them: use it from the thread that lives as long as the process.
+class ProcessLauncher final : public WorkerLauncher {
+ public:
+  ProcessLauncher(net::Loop& loop, std::string program) : loop_(&loop), program_(std::move(program)) {}
+  Result<std::unique_ptr<WorkerLink>> Launch(const ipc::Attach& attach, int model_fd, WorkerEvents events) override;
+
+ private:
+  net::Loop* loop_;
+  std::string program_;
+};
+
+}  // namespace millrace::gateway

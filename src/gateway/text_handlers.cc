@@ -1,0 +1,99 @@
+// POST /tokenize, /detokenize, /apply-template.
+#include <utility>
+
+#include "api/text_endpoints.h"
+#include "gateway/handlers.h"
+#include "gateway/reply.h"
+
+namespace millrace::gateway {
+namespace {
+
+void RespondJson(net::Exchange& exchange, std::string body) { exchange.Respond(200, "application/json", std::move(body)); }
+
+std::string TokensBody(const ModelEntry& model, const std::vector<TokenId>& tokens, bool with_pieces) {
+  if (!with_pieces) return api::WriteTokens(tokens);
+  std::vector<std::pair<TokenId, std::string_view>> pieces;
+  pieces.reserve(tokens.size());
+  for (const TokenId token : tokens) pieces.emplace_back(token, model.vocabulary().Text(token));
+  return api::WriteTokensWithPieces(pieces);
+}
+
+}  // namespace
+
+ModelService* Handlers::ChooseOrRefuse(const ExchangePtr& exchange, const std::string& name) {
+  ModelService* service = dispatcher->Choose(name);
+  if (service == nullptr) RespondError(*exchange, api::ModelNotFound(name));
+  return service;
+}
+
+void Handlers::RunText(const ExchangePtr& exchange, size_t text_bytes, std::function<void()> work, std::function<void()> then) {
+  if (text_thread.Run(text_bytes, std::move(work), std::move(then))) return;
+  RespondError(*exchange, api::Overloaded("too many long texts wait to be tokenised", 1000));
+}
+
+void Handlers::Tokenize(const ExchangePtr& exchange) {
+  auto parsed = api::ParseTokenize(exchange->request().body);
+  if (!parsed.ok()) return RespondError(*exchange, parsed.error());
+  const ModelService* service = ChooseOrRefuse(exchange, parsed->model);
+  if (service == nullptr) return;
+  // Written by the text thread, then read by the loop.
+  const auto body = std::make_shared<Result<std::string>>(std::string());
+  const size_t bytes = parsed->content.size();
+  RunText(
+      exchange, bytes,
+      [model = service->entry(), request = std::move(parsed.value()), body] {
+        const auto tokens = model->Encode(request.content, {.add_bos = request.add_special && model->vocabulary().add_bos(),
+                                                            .parse_special = request.parse_special});
+        *body = tokens.ok() ? Result<std::string>(TokensBody(*model, *tokens, request.with_pieces)) : tokens.status();
+      },
+      [exchange, body] {
+        if (!body->ok()) return RespondError(*exchange, api::FromStatus(body->status()));
+        RespondJson(*exchange, **body);
+      });
+}
+
+void Handlers::Detokenize(const ExchangePtr& exchange) {
+  auto parsed = api::ParseDetokenize(exchange->request().body);
+  if (!parsed.ok()) return RespondError(*exchange, parsed.error());
+  const ModelService* service = ChooseOrRefuse(exchange, parsed->model);
+  if (service == nullptr) return;
+  const std::vector<TokenId>& tokens = parsed->tokens;
+  const text::Vocabulary& vocabulary = service->entry()->vocabulary();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (vocabulary.Contains(tokens[i])) continue;
+    const std::string at = fmt::format("tokens[{}]", i);
+    return RespondError(*exchange, api::Invalid(at, fmt::format("'{}': expected a token id below {}, found {}", at,
+                                                                vocabulary.size(), tokens[i])));
+  }
+  const auto body = std::make_shared<std::string>();
+  const size_t bytes = tokens.size() * 4;  // about what they stand for
+  RunText(
+      exchange, bytes,
+      [model = service->entry(), request = std::move(parsed.value()), body] {
+        *body = api::WriteContent(model->Decode(request.tokens));
+      },
+      [exchange, body] { RespondJson(*exchange, std::move(*body)); });
+}
+
+void Handlers::ApplyTemplate(const ExchangePtr& exchange) {
+  auto parsed = api::ParseApplyTemplate(exchange->request().body);
+  if (!parsed.ok()) return RespondError(*exchange, parsed.error());
+  const ModelService* service = ChooseOrRefuse(exchange, parsed->model);
+  if (service == nullptr) return;
+  size_t bytes = 0;
+  for (const api::ChatMessage& message : parsed->messages) bytes += message.content.size() + 64;
+  const auto prompt = std::make_shared<Result<std::string>>(std::string());
+  RunText(
+      exchange, bytes,
+      [model = service->entry(), request = std::move(parsed.value()), prompt] {
+        *prompt = model->Render(request.messages, request.add_generation_prompt, request.template_arguments);
+      },
+      [exchange, prompt] {
+        if (prompt->ok()) return RespondJson(*exchange, api::WritePrompt(**prompt));
+        api::ApiError error = api::FromStatus(prompt->status());
+        error.param = "messages";
+        RespondError(*exchange, error);
+      });
+}
+
+}  // namespace millrace::gateway
