@@ -87,8 +87,10 @@ TEST(Matmul, TheNumberOfThreadsDoesNotShow) {
     for (uint32_t threads = 1; threads <= 4; ++threads) {
       ThreadPool pool(threads);
       std::vector<float> y(expected.size());
-      pool.Run("matmul", [&](const SectionContext& context) {
-        Multiply(TableFor(BestIsa()), w, context.Share(Strips(w.rows)), problem.x, {.data = y.data(), .stride = w.rows});
+      pool.Run("matmul", {.items = Strips(w.rows), .grain = 2}, [&](SectionContext& context) {
+        do {
+          Multiply(TableFor(BestIsa()), w, context.range(), problem.x, {.data = y.data(), .stride = w.rows});
+        } while (context.Next());
       });
       ASSERT_TRUE(SameBits(expected, y)) << Info(dtype).name << " " << threads;
     }

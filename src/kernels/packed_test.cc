@@ -60,10 +60,12 @@ TEST(Packed, ManyThreadsPackTheSameBytes) {
     const OwnedMatrix one = Pack(dtype, rows, cols, data.Blocks(dtype, rows, cols));
     std::vector<std::byte> storage(one.storage.size());
     ThreadPool pool(3);
-    pool.Run("pack", [&](const SectionContext& context) {
-      const IndexRange strips = context.Share(Strips(rows));
-      PackStrips({dtype, rows, cols, one.source.data(), storage.data()}, static_cast<uint32_t>(strips.begin),
-                 static_cast<uint32_t>(strips.end));
+    pool.Run("pack", {.items = Strips(rows), .grain = 3}, [&](SectionContext& context) {
+      do {
+        const auto [begin, end] = context.range();
+        PackStrips({dtype, rows, cols, one.source.data(), storage.data()}, static_cast<uint32_t>(begin),
+                   static_cast<uint32_t>(end));
+      } while (context.Next());
     });
     EXPECT_EQ(storage, one.storage);
   }

@@ -15,11 +15,21 @@ constexpr uint32_t kMinPasses = 5;
 constexpr uint32_t kMaxPasses = 2000;
 constexpr int64_t kMinNs = 100'000'000;
 
+// The buffer in pieces of at least 16 KiB (whole lines), at most 2^16 of them.
+size_t PieceBytes(size_t bytes) { return std::max<size_t>(16384, (bytes >> 16) / kLine * kLine + kLine); }
+SectionSize Pieces(size_t bytes) { return {.items = (bytes + PieceBytes(bytes) - 1) / PieceBytes(bytes), .grain = 4}; }
+IndexRange BytesOf(IndexRange pieces, size_t piece, size_t bytes) {
+  return {pieces.begin * piece, std::min(pieces.end * piece, bytes)};
+}
+
 // Writes every page, in the shares in which it will be read: untouched memory is one shared page of zeros.
 void Fill(ThreadPool& pool, std::span<std::byte> buffer) {
-  pool.Run("fill", [&](const SectionContext& context) {
-    const IndexRange lines = context.Share(buffer.size() / kLine);
-    std::memset(buffer.data() + lines.begin * kLine, 1, (lines.end - lines.begin) * kLine);
+  const size_t piece = PieceBytes(buffer.size());
+  pool.Run("fill", Pieces(buffer.size()), [&](SectionContext& context) {
+    do {
+      const IndexRange bytes = BytesOf(context.range(), piece, buffer.size());
+      std::memset(buffer.data() + bytes.begin, 1, bytes.end - bytes.begin);
+    } while (context.Next());
   });
 }
 
@@ -27,12 +37,16 @@ void Fill(ThreadPool& pool, std::span<std::byte> buffer) {
 
 ReadBandwidth MeasureReadBandwidthOf(ThreadPool& pool, const KernelTable& kernels, std::span<const std::byte> buffer) {
   std::atomic<uint64_t> sink{0};  // keeps the sums alive
+  const size_t piece = PieceBytes(buffer.size());
   const auto pass = [&] {
     const int64_t start_ns = MonotonicNs();
-    pool.Run("read", [&](const SectionContext& context) {
-      const IndexRange lines = context.Share(buffer.size() / kLine);
-      sink.fetch_add(kernels.read_sum(buffer.data() + lines.begin * kLine, (lines.end - lines.begin) * kLine),
-                     std::memory_order_relaxed);
+    pool.Run("read", Pieces(buffer.size()), [&](SectionContext& context) {
+      uint64_t sum = 0;
+      do {
+        const IndexRange bytes = BytesOf(context.range(), piece, buffer.size());
+        sum += kernels.read_sum(buffer.data() + bytes.begin, bytes.end - bytes.begin);
+      } while (context.Next());
+      sink.fetch_add(sum, std::memory_order_relaxed);
     });
     return MonotonicNs() - start_ns;
   };

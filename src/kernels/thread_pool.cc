@@ -10,29 +10,33 @@
 namespace millrace::kernels {
 namespace {
 
-// About the time of a short section: long enough to stay awake through the sections of a step, short enough to give a core away.
+// Some 100 us: long enough to stay awake from section to section and mostly from step to step, short enough to give a core away.
 constexpr uint32_t kSpins = 2000;
+
+constexpr uint64_t Pack(size_t next, size_t end) { return (uint64_t{end} << 32) | next; }
 
 uint32_t Processors() { return std::max(1U, std::thread::hardware_concurrency()); }
 
 }  // namespace
 
-size_t SectionContext::Next() const { return pool_->next_.fetch_add(1, std::memory_order_relaxed); }
-
-void SectionContext::Barrier() const {
-  if (threads_ > 1) pool_->BarrierWait();
+bool SectionContext::Next() {
+  if (!pool_->Claim(thread_, range_)) return false;
+  done_ += range_.end - range_.begin;
+  return true;
 }
 
 ThreadPool::ThreadPool(uint32_t threads)
-    : threads_(threads == 0 ? std::min(Processors(), kMaxThreads) : threads), spins_(threads_ > Processors() ? 0 : kSpins) {
+    : threads_(threads == 0 ? std::min(Processors(), kMaxThreads) : threads),
+      spins_(threads_ > Processors() ? 0 : kSpins),
+      shares_(std::make_unique<Share[]>(threads_)) {
   CHECK(threads_ <= kMaxThreads, "the caller bounds the number of threads");
   workers_.reserve(threads_ - 1);
   for (uint32_t thread = 1; thread < threads_; ++thread) workers_.emplace_back([this, thread] { WorkerLoop(thread); });
 }
 
 ThreadPool::~ThreadPool() {
-  stop_ = true;
-  Advance(epoch_);
+  stop_.store(true, std::memory_order_relaxed);
+  Advance(started_);
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -42,36 +46,72 @@ uint32_t ThreadPool::WaitWhile(WaitWord& word, uint32_t old) const {
     if (now != old) return now;
     SpinPause();
   }
-  // Announce the sleep before the last look: either Advance sees the sleeper, or this thread sees the new value (both seq_cst).
-  word.sleepers.fetch_add(1);
-  uint32_t now = word.value.load();
-  while (now == old) {
+  for (;;) {
+    // Announce the sleep before the last look: either Advance sees the announcement, or this thread sees the new value (both seq_cst).
+    word.sleeping.store(1);
+    const uint32_t now = word.value.load();
+    if (now != old) return now;
     WaitOnWord(word.value, old, WordScope::kThreads);
-    now = word.value.load();
   }
-  word.sleepers.fetch_sub(1, std::memory_order_relaxed);
-  return now;
 }
 
 void ThreadPool::Advance(WaitWord& word) {
   word.value.fetch_add(1);
-  if (word.sleepers.load() != 0) WakeAll(word.value, WordScope::kThreads);
+  // One wake-up per announcement: who is on his way already is not called again.
+  if (word.sleeping.load() != 0 && word.sleeping.exchange(0) != 0) WakeAll(word.value, WordScope::kThreads);
 }
 
-void ThreadPool::RunErased(const char* name, Call call, void* object) {
-  const int64_t start_ns = MonotonicNs();
-  next_.store(0, std::memory_order_relaxed);
-  if (threads_ == 1) {
-    call(object, SectionContext(this, 0, 1));
-  } else {
-    const uint32_t finished = finished_.value.load(std::memory_order_relaxed);
-    call_ = call;
-    object_ = object;
-    running_.store(threads_ - 1, std::memory_order_relaxed);
-    Advance(epoch_);
-    call(object, SectionContext(this, 0, threads_));
-    WaitWhile(finished_, finished);
+bool ThreadPool::Claim(uint32_t thread, IndexRange& range) {
+  const size_t grain = grain_.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < threads_; ++i) {
+    const uint32_t owner = thread + i < threads_ ? thread + i : thread + i - threads_;
+    std::atomic<uint64_t>& share = shares_[owner].state;
+    uint64_t state = share.load(std::memory_order_acquire);
+    for (;;) {
+      const size_t next = state & 0xFFFFFFFFU;
+      const size_t end = state >> 32;
+      if (next >= end) break;
+      const size_t take = std::min(grain, end - next);
+      // The owner goes forward through one contiguous stream, helpers take from its far end.
+      range = i == 0 ? IndexRange{next, next + take} : IndexRange{end - take, end};
+      const uint64_t left = i == 0 ? Pack(next + take, end) : Pack(next, end - take);
+      if (share.compare_exchange_weak(state, left, std::memory_order_acquire, std::memory_order_acquire)) return true;
+    }
   }
+  return false;
+}
+
+bool ThreadPool::TakePart(uint32_t thread) {
+  IndexRange first;
+  if (!Claim(thread, first)) return false;
+  SectionContext context(this, thread, first);
+  call_(object_, context);
+  const size_t items = items_;  // once its items are counted, the section may end and another begin
+  return done_.fetch_add(context.done_, std::memory_order_acq_rel) + context.done_ == items;
+}
+
+void ThreadPool::Start(SectionSize size) {
+  items_ = size.items;
+  grain_.store(std::max<size_t>(size.grain, 1), std::memory_order_relaxed);
+  done_.store(0, std::memory_order_relaxed);
+  size_t begin = 0;
+  for (uint32_t thread = 0; thread < threads_; ++thread) {
+    const size_t end = begin + size.items / threads_ + (thread < size.items % threads_ ? 1 : 0);
+    shares_[thread].state.store(Pack(begin, end), std::memory_order_release);
+    begin = end;
+  }
+}
+
+void ThreadPool::RunErased(const char* name, SectionSize size, Call call, void* object) {
+  CHECK(size.items < (uint64_t{1} << 32), "a section of too many items");
+  if (size.items == 0) return;
+  const int64_t start_ns = MonotonicNs();
+  call_ = call;
+  object_ = object;
+  const uint32_t finished = finished_.value.load(std::memory_order_relaxed);
+  Start(size);
+  if (threads_ > 1) Advance(started_);
+  if (!TakePart(0)) WaitWhile(finished_, finished);
   const int64_t wall_ns = MonotonicNs() - start_ns;
   section_ns_ += wall_ns;
   Book(name, wall_ns);
@@ -79,22 +119,11 @@ void ThreadPool::RunErased(const char* name, Call call, void* object) {
 
 void ThreadPool::WorkerLoop(uint32_t thread) {
   SetThreadName("compute");
-  uint32_t epoch = 0;
+  uint32_t started = 0;
   for (;;) {
-    epoch = WaitWhile(epoch_, epoch);
-    if (stop_) return;
-    call_(object_, SectionContext(this, thread, threads_));
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) Advance(finished_);
-  }
-}
-
-void ThreadPool::BarrierWait() {
-  const uint32_t phase = phase_.value.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    Advance(phase_);
-  } else {
-    WaitWhile(phase_, phase);
+    started = WaitWhile(started_, started);
+    if (stop_.load(std::memory_order_relaxed)) return;
+    if (TakePart(thread)) Advance(finished_);
   }
 }
 

@@ -1,10 +1,15 @@
 // ThreadPool: runs one parallel *section* at a time on a fixed set of threads; the caller is thread 0.
 //
-// Every wait spins briefly and then sleeps in the kernel, and with more threads than processors it does not spin at all: a
-// neighbour that takes a core costs that core's share and nothing more (a pure spin was measured to collapse to one percent).
+// A section is a number of items. Each thread owns a contiguous share of them and takes it piece by piece; who is through with his own
+// helps the others from the back of theirs. Nobody has to come: a thread that is asleep, or whose core a neighbour has taken, simply
+// leaves its share to the rest, and the section ends when all items are done. That is why there is no barrier inside a section, and
+// why a busy neighbour costs its share of the machine and not more (with fixed shares, every section would wait for a time slice).
 //
-// Run and everything that configures the pool belong to one thread. The function given to Run is called once per thread at the
-// same time; what it writes before its return is visible to the caller after Run, and to the other threads after a Barrier.
+// Which thread does an item must therefore not matter to the result.
+//
+// Every wait spins briefly and then sleeps in the kernel; with more threads than processors it does not spin at all.
+//
+// Run belongs to one thread. What a section writes is visible to the caller after Run, and to all threads in later sections.
 #pragma once
 
 #include <array>
@@ -22,33 +27,32 @@ namespace millrace::kernels {
 
 class ThreadPool;
 
-// What a section's function knows about the thread that runs it.
+// What a section's function knows while it runs. The function is called once on each thread that takes part, with a first piece at
+// hand, and must go through all pieces:
+//
+//   pool.Run("name", {.items = n, .grain = 8}, [&](SectionContext& context) {
+//     …                                         // once per thread: thread-local preparation
+//     do Work(context.range()); while (context.Next());
+//   });
 class SectionContext {
  public:
-  uint32_t thread() const { return thread_; }
-  uint32_t threads() const { return threads_; }
-
-  // This thread's share of [0, count): contiguous, ascending with the thread, sizes differ by at most one.
-  IndexRange Share(size_t count) const {
-    const size_t each = count / threads_;
-    const size_t extra = count % threads_;
-    const size_t begin = thread_ * each + (thread_ < extra ? thread_ : extra);
-    return {begin, begin + each + (thread_ < extra ? 1 : 0)};
-  }
-
-  // The next number from one counter that all threads of the section share: 0, 1, 2, … Work that is handed out this way goes to
-  // whoever is free, so its result must not depend on the thread.
-  size_t Next() const;
-
-  // Returns when all threads of the section have called it equally often.
-  void Barrier() const;
+  uint32_t thread() const { return thread_; }  // 0 .. threads - 1, for memory of its own
+  IndexRange range() const { return range_; }  // the piece to do now; not empty
+  bool Next();                                 // takes another piece; false when none is left
 
  private:
   friend class ThreadPool;
-  SectionContext(ThreadPool* pool, uint32_t thread, uint32_t threads) : pool_(pool), thread_(thread), threads_(threads) {}
+  SectionContext(ThreadPool* pool, uint32_t thread, IndexRange first)
+      : pool_(pool), thread_(thread), range_(first), done_(first.end - first.begin) {}
   ThreadPool* pool_;
   uint32_t thread_;
-  uint32_t threads_;
+  IndexRange range_;
+  size_t done_;  // items of all pieces so far
+};
+
+struct SectionSize {
+  size_t items = 0;  // below 2^32
+  size_t grain = 1;  // items of one piece: large enough that taking it (some 10 ns) does not matter
 };
 
 // Wall time spent in the sections of one name.
@@ -60,24 +64,23 @@ struct SectionTime {
 
 class ThreadPool {
  public:
+  static constexpr uint32_t kMaxThreads = 256;
+
   // At most kMaxThreads; 0 means one thread per processor that this process may use.
   explicit ThreadPool(uint32_t threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  static constexpr uint32_t kMaxThreads = 256;
-
   uint32_t threads() const { return threads_; }
 
-  // Calls fn(const SectionContext&) on every thread and returns when all calls have returned. No allocation, no copy of fn.
-  // `name` is a literal: time is booked under its address. Sections do not nest.
+  // Calls fn(SectionContext&) as described above and returns when all items are done. No allocation, no copy of fn. Sections do not
+  // nest. `name` is a literal: time is booked under its address.
   template <typename Fn>
-  void Run(const char* name, Fn&& fn) {
+  void Run(const char* name, SectionSize size, Fn&& fn) {
     using Object = std::remove_reference_t<Fn>;
-    RunErased(
-        name, [](void* object, const SectionContext& context) { (*static_cast<Object*>(object))(context); },
-        const_cast<void*>(static_cast<const void*>(&fn)));
+    const auto call = [](void* object, SectionContext& context) { (*static_cast<Object*>(object))(context); };
+    RunErased(name, size, call, const_cast<void*>(static_cast<const void*>(&fn)));
   }
 
   // Sum over all sections since the pool was made; the difference of two readings is the time inside sections between them.
@@ -88,17 +91,27 @@ class ThreadPool {
 
  private:
   friend class SectionContext;
-  using Call = void (*)(void* object, const SectionContext& context);
+  using Call = void (*)(void* object, SectionContext& context);
 
-  // A number that one side changes and the other waits for. `sleepers` tells the changing side whether a wake-up is needed.
+  // A number that one side changes and the other waits for.
   struct alignas(64) WaitWord {
     std::atomic<uint32_t> value{0};     // publishes everything its changer wrote before
-    std::atomic<uint32_t> sleepers{0};  // threads asleep, or about to sleep, on `value`
+    std::atomic<uint32_t> sleeping{0};  // 1 when somebody may be asleep on `value`: tells the changer that a wake-up is needed
   };
 
-  void RunErased(const char* name, Call call, void* object);
+  // What is left of one thread's share, in one word so that claims are atomic: end (high 32 bits), next (low). A claim is of whatever
+  // section runs at that moment, also for a thread that has slept through others: it publishes call_ and object_ to the claimant, and
+  // the section cannot end, nor they change, before the claimed items are done.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> state{0};
+  };
+
+  void RunErased(const char* name, SectionSize size, Call call, void* object);
+  void Start(SectionSize size);
   void WorkerLoop(uint32_t thread);
-  void BarrierWait();
+  // Takes part in the running section, if there is one; true when this thread finished the last of its items.
+  bool TakePart(uint32_t thread);
+  bool Claim(uint32_t thread, IndexRange& range);
   void Book(const char* name, int64_t wall_ns);
   // Returns the first value other than `old`.
   uint32_t WaitWhile(WaitWord& word, uint32_t old) const;
@@ -107,18 +120,18 @@ class ThreadPool {
   uint32_t threads_;
   uint32_t spins_;  // pauses before a wait sleeps; 0 with more threads than processors
   std::vector<std::thread> workers_;
+  std::unique_ptr<Share[]> shares_;
 
-  // Written by the caller between sections, published to the workers by epoch_.
+  // Written by the caller between sections, read after a successful claim.
   Call call_ = nullptr;
   void* object_ = nullptr;
-  bool stop_ = false;
+  size_t items_ = 0;
+  std::atomic<size_t> grain_{1};  // read before the claim
 
-  WaitWord epoch_;                                // advanced when a section starts
-  WaitWord finished_;                             // advanced by the last worker that leaves a section
-  WaitWord phase_;                                // advanced by the last thread that reaches a barrier
-  alignas(64) std::atomic<uint32_t> running_{0};  // workers still inside the section
-  alignas(64) std::atomic<uint32_t> arrived_{0};  // threads that have reached the current barrier
-  alignas(64) std::atomic<size_t> next_{0};       // SectionContext::Next
+  std::atomic<bool> stop_{false};
+  WaitWord started_;                         // advanced when a section starts
+  WaitWord finished_;                        // advanced by the worker that does a section's last item
+  alignas(64) std::atomic<size_t> done_{0};  // items done; publishes their results to the caller
 
   int64_t section_ns_ = 0;
   std::array<SectionTime, 16> times_{};

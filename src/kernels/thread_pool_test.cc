@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <thread>
@@ -11,89 +12,105 @@
 namespace millrace::kernels {
 namespace {
 
-TEST(ThreadPool, EveryThreadRunsTheSectionOnce) {
+using std::chrono::milliseconds;
+
+TEST(ThreadPool, EveryItemIsDoneOnce) {
   for (const uint32_t threads : {1U, 2U, 3U, 8U}) {
     ThreadPool pool(threads);
-    std::vector<int> calls(threads);
-    for (int round = 0; round < 50; ++round) {
-      pool.Run("count", [&](const SectionContext& context) {
-        EXPECT_EQ(context.threads(), threads);
-        ++calls[context.thread()];
-      });
+    for (const size_t items : {0UL, 1UL, 2UL, 7UL, 100UL, 1003UL}) {
+      for (const size_t grain : {0UL, 1UL, 3UL, 64UL, 5000UL}) {
+        std::vector<int> done(items);
+        pool.Run("items", {.items = items, .grain = grain}, [&](SectionContext& context) {
+          EXPECT_LT(context.thread(), threads);
+          do {
+            EXPECT_LT(context.range().begin, context.range().end);
+            for (size_t i = context.range().begin; i < context.range().end; ++i) ++done[i];
+          } while (context.Next());
+        });
+        ASSERT_EQ(done, std::vector<int>(items, 1)) << threads << " threads, grain " << grain;
+      }
     }
-    EXPECT_EQ(calls, std::vector<int>(threads, 50));
   }
 }
 
-TEST(ThreadPool, SharesCoverEverythingOnceInOrder) {
-  ThreadPool pool(4);
-  for (const size_t count : {0UL, 1UL, 3UL, 4UL, 103UL}) {
-    std::vector<IndexRange> ranges(4);
-    pool.Run("share", [&](const SectionContext& context) { ranges[context.thread()] = context.Share(count); });
-    size_t at = 0;
-    for (const IndexRange& range : ranges) {
-      EXPECT_EQ(range.begin, at);
-      EXPECT_LE(range.end - range.begin, count / 4 + 1);
-      at = range.end;
-    }
-    EXPECT_EQ(at, count);
-  }
-}
-
-TEST(ThreadPool, ABarrierPublishesWhatWasWrittenBefore) {
+TEST(ThreadPool, OneSectionSeesWhatTheLastOneWrote) {
   for (const uint32_t threads : {2U, 3U, 6U}) {
     ThreadPool pool(threads);
-    std::vector<uint64_t> values(threads, 1);
-    std::vector<uint64_t> sums(threads);
-    for (int section = 0; section < 20; ++section) {
-      pool.Run("barrier", [&](const SectionContext& context) {
-        for (int round = 0; round < 20; ++round) {
-          sums[context.thread()] = std::accumulate(values.begin(), values.end(), uint64_t{0});
-          context.Barrier();
-          values[context.thread()] = sums[context.thread()] % 1000 + context.thread();
-          context.Barrier();
-        }
+    std::vector<uint64_t> values(64, 1);
+    std::vector<uint64_t> sums(64);
+    for (int round = 0; round < 300; ++round) {
+      pool.Run("sum", {.items = values.size(), .grain = 2}, [&](SectionContext& context) {
+        do {
+          for (size_t i = context.range().begin; i < context.range().end; ++i) {
+            sums[i] = std::accumulate(values.begin(), values.end(), uint64_t{i});
+          }
+        } while (context.Next());
+      });
+      pool.Run("store", {.items = values.size(), .grain = 2}, [&](SectionContext& context) {
+        do {
+          for (size_t i = context.range().begin; i < context.range().end; ++i) values[i] = sums[63 - i] % 1000;
+        } while (context.Next());
       });
     }
-    std::vector<uint64_t> expected(threads, 1);
-    for (int round = 0; round < 400; ++round) {
+    std::vector<uint64_t> expected(64, 1);
+    for (int round = 0; round < 300; ++round) {
       const uint64_t sum = std::accumulate(expected.begin(), expected.end(), uint64_t{0});
-      for (uint32_t i = 0; i < threads; ++i) expected[i] = sum % 1000 + i;
+      for (size_t i = 0; i < 64; ++i) expected[i] = (sum + 63 - i) % 1000;
     }
     EXPECT_EQ(values, expected);
   }
 }
 
-TEST(ThreadPool, TheSharedCounterStartsAnewInEverySection) {
+TEST(ThreadPool, AFunctionIsCalledOncePerThreadAndGoesThroughAllPieces) {
   ThreadPool pool(3);
-  for (int round = 0; round < 10; ++round) {
-    std::vector<int> taken(100);
-    pool.Run("next", [&](const SectionContext& context) {
-      for (size_t i = context.Next(); i < taken.size(); i = context.Next()) ++taken[i];
+  for (int round = 0; round < 50; ++round) {
+    std::vector<int> calls(3);
+    pool.Run("calls", {.items = 300, .grain = 1}, [&](SectionContext& context) {
+      ++calls[context.thread()];
+      while (context.Next()) {
+      }
     });
-    EXPECT_EQ(taken, std::vector<int>(100, 1));
+    EXPECT_LE(*std::max_element(calls.begin(), calls.end()), 1);
+    EXPECT_GE(std::accumulate(calls.begin(), calls.end(), 0), 1);
   }
+}
+
+// One thread is held up in its first piece; the other must do everything else, and the section must wait for the late one.
+TEST(ThreadPool, OthersDoTheWorkOfOneWhoIsHeldUp) {
+  ThreadPool pool(2);
+  std::vector<uint32_t> owner(100, 99);
+  pool.Run("held", {.items = 100, .grain = 1}, [&](SectionContext& context) {
+    bool first = true;
+    do {
+      if (first && context.thread() == 0) std::this_thread::sleep_for(milliseconds(30));
+      first = false;
+      if (context.thread() == 1) std::this_thread::sleep_for(std::chrono::microseconds(20));
+      owner[context.range().begin] = context.thread();
+    } while (context.Next());
+  });
+  EXPECT_EQ(owner[0], 0U);
+  EXPECT_EQ(std::count(owner.begin(), owner.end(), 99U), 0);
+  EXPECT_GT(std::count(owner.begin(), owner.begin() + 50, 1U), 0);  // from the share of thread 0
 }
 
 TEST(ThreadPool, SleepingThreadsWakeUp) {
   ThreadPool pool(2);
-  int calls = 0;
   for (int round = 0; round < 5; ++round) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // far beyond the spinning
-    pool.Run("wake", [&](const SectionContext& context) {
-      if (context.thread() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // thread 0 falls asleep, too
-      context.Barrier();
-      if (context.thread() == 1) ++calls;
+    std::this_thread::sleep_for(milliseconds(5));  // far beyond the spinning
+    std::atomic<int> calls{0};
+    pool.Run("wake", {.items = 2, .grain = 1}, [&](SectionContext&) {
+      ++calls;
+      std::this_thread::sleep_for(milliseconds(20));  // long enough for the other one to come, and for the first to fall asleep
     });
+    EXPECT_EQ(calls.load(), 2);
   }
-  EXPECT_EQ(calls, 5);
 }
 
 TEST(ThreadPool, BooksTimeUnderTheNameOfTheSection) {
   ThreadPool pool(2);
   const char* name = "slow";
   for (int i = 0; i < 3; ++i) {
-    pool.Run(name, [](const SectionContext&) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); });
+    pool.Run(name, {.items = 1, .grain = 1}, [](SectionContext&) { std::this_thread::sleep_for(milliseconds(1)); });
   }
   const std::vector<SectionTime> times = pool.SectionTimes();
   ASSERT_EQ(times.size(), 1U);
@@ -103,12 +120,15 @@ TEST(ThreadPool, BooksTimeUnderTheNameOfTheSection) {
   EXPECT_EQ(times[0].wall_ns, pool.section_ns());
 }
 
-// More threads than processors: with a spin that never sleeps this takes whole time slices per section.
+// With a spin that never sleeps, or sections that wait for every thread, this takes whole time slices per section.
 TEST(ThreadPool, DoesNotCollapseWhenThereAreMoreThreadsThanProcessors) {
   ThreadPool pool(4 * std::max(1U, std::thread::hardware_concurrency()));
   const int64_t start_ns = MonotonicNs();
-  for (int i = 0; i < 200; ++i) {
-    pool.Run("crowded", [](const SectionContext& context) { context.Barrier(); });
+  for (int i = 0; i < 500; ++i) {
+    pool.Run("crowded", {.items = 64, .grain = 1}, [](SectionContext& context) {
+      while (context.Next()) {
+      }
+    });
   }
   EXPECT_LT(MonotonicNs() - start_ns, 2'000'000'000);
 }

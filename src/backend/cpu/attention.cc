@@ -133,48 +133,53 @@ float* Attention::PartialState(uint32_t unit, uint32_t tile) const {
   return partials_ + (size_t{unit} * tiles_ + tile) * kMaxTileQueries * kernels::AttendStateFloats(limits_.max_head_dim);
 }
 
-void Attention::RunSplit(const Pass& pass, const kernels::SectionContext& context) const {
+void Attention::MergeTiles(const Pass& pass, const Unit& unit, uint32_t unit_index) const {
   const uint32_t head_dim = pass.input.shape.head_dim;
-  const ThreadMemory& memory = threads_[context.thread()];
-  for (size_t piece = context.Next(); piece < units_.size() * tiles_; piece = context.Next()) {
-    const auto unit = static_cast<uint32_t>(piece / tiles_);
-    const auto tile = static_cast<uint32_t>(piece % tiles_);
-    const Unit& work = units_[unit];
-    if (tile >= TilesFor(work.span->first_position + work.first_row + work.rows)) continue;
-    ComputeTile(pass, work, tile, memory.scores, PartialState(unit, tile));
-  }
-  context.Barrier();
-  const kernels::IndexRange queries = context.Share(units_.size() * kMaxTileQueries);
-  for (size_t at = queries.begin; at < queries.end; ++at) {
-    const auto unit = static_cast<uint32_t>(at / kMaxTileQueries);
-    const auto i = static_cast<uint32_t>(at % kMaxTileQueries);
-    const Unit& work = units_[unit];
-    if (i >= work.rows * work.heads) continue;
-    const uint32_t row = work.first_row + i / work.heads;
-    float* state = PartialState(unit, 0) + i * pass.state_floats;
-    for (uint32_t tile = 1; tile < TilesFor(work.span->first_position + row + 1); ++tile) {
-      pass.kernels.attend_merge(state, PartialState(unit, tile) + i * pass.state_floats, head_dim);
+  for (uint32_t i = 0; i < unit.rows * unit.heads; ++i) {
+    const uint32_t row = unit.first_row + i / unit.heads;
+    float* state = PartialState(unit_index, 0) + i * pass.state_floats;
+    for (uint32_t tile = 1; tile < TilesFor(unit.span->first_position + row + 1); ++tile) {
+      pass.kernels.attend_merge(state, PartialState(unit_index, tile) + i * pass.state_floats, head_dim);
     }
-    const size_t token = work.span->token_begin + row;
-    float* out = pass.input.out + (token * pass.input.shape.heads + work.first_head + i % work.heads) * head_dim;
+    const size_t token = unit.span->token_begin + row;
+    float* out = pass.input.out + (token * pass.input.shape.heads + unit.first_head + i % unit.heads) * head_dim;
     pass.kernels.attend_finish(state, head_dim, out);
   }
+}
+
+void Attention::RunSplit(kernels::ThreadPool& pool, const Pass& pass) const {
+  pool.Run("attend", {.items = units_.size() * tiles_, .grain = 1}, [&](kernels::SectionContext& context) {
+    do {
+      const auto unit = static_cast<uint32_t>(context.range().begin / tiles_);
+      const auto tile = static_cast<uint32_t>(context.range().begin % tiles_);
+      const Unit& work = units_[unit];
+      if (tile >= TilesFor(work.span->first_position + work.first_row + work.rows)) continue;
+      ComputeTile(pass, work, tile, threads_[context.thread()].scores, PartialState(unit, tile));
+    } while (context.Next());
+  });
+  pool.Run("attend_merge", {.items = units_.size(), .grain = 1}, [&](kernels::SectionContext& context) {
+    do {
+      const auto unit = static_cast<uint32_t>(context.range().begin);
+      MergeTiles(pass, units_[unit], unit);
+    } while (context.Next());
+  });
+}
+
+void Attention::RunWhole(kernels::ThreadPool& pool, const Pass& pass) const {
+  pool.Run("attend", {.items = units_.size(), .grain = 1}, [&](kernels::SectionContext& context) {
+    do WalkTiles(pass, units_[context.range().begin], threads_[context.thread()]);
+    while (context.Next());
+  });
 }
 
 void Attention::Run(kernels::ThreadPool& pool, const kernels::KernelTable& kernels, KvStore& kv, const AttentionInput& input) {
   PlanUnits(input);
   const Pass pass{kernels, kv, input, kernels::AttendStateFloats(input.shape.head_dim)};
-  const bool split = tiles_ > 1 && units_.size() < size_t{kUnitsPerThread} * pool.threads();
-  pool.Run("attend", [&](const kernels::SectionContext& context) {
-    if (split) {
-      RunSplit(pass, context);
-      return;
-    }
-    // Later units of a span see more positions, so they are handed out first: the last ones to finish are the short ones.
-    for (size_t i = context.Next(); i < units_.size(); i = context.Next()) {
-      WalkTiles(pass, units_[units_.size() - 1 - i], threads_[context.thread()]);
-    }
-  });
+  if (tiles_ > 1 && units_.size() < size_t{kUnitsPerThread} * pool.threads()) {
+    RunSplit(pool, pass);
+  } else {
+    RunWhole(pool, pass);
+  }
 }
 
 }  // namespace millrace::backend_cpu

@@ -41,7 +41,7 @@ class Attention {
   // Lays out its memory; call twice, see Scratch.
   void TakeScratch(const AttentionLimits& limits, Scratch& scratch);
 
-  // One parallel section. Every span's slot has passed KvStore::CheckSlot and its keys and values are stored.
+  // One parallel section, or two. Every span's slot has passed KvStore::CheckSlot and its keys and values are stored.
   void Run(kernels::ThreadPool& pool, const kernels::KernelTable& kernels, KvStore& kv, const AttentionInput& input);
 
  private:
@@ -63,7 +63,9 @@ class Attention {
   void WalkTiles(const Pass& pass, const Unit& unit, const ThreadMemory& memory) const;
   // Which queries of the unit see anything of the tile: those from the returned one on.
   uint32_t ComputeTile(const Pass& pass, const Unit& unit, uint32_t tile, float* scores, float* states) const;
-  void RunSplit(const Pass& pass, const kernels::SectionContext& context) const;
+  void RunWhole(kernels::ThreadPool& pool, const Pass& pass) const;
+  void RunSplit(kernels::ThreadPool& pool, const Pass& pass) const;
+  void MergeTiles(const Pass& pass, const Unit& unit, uint32_t unit_index) const;
   float* PartialState(uint32_t unit, uint32_t tile) const;
 
   AttentionLimits limits_;

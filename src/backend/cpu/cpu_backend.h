@@ -82,6 +82,13 @@ class CpuBackend {
     kernels::QuantRows quant;
     uint32_t rows = 0;
   };
+  // out (+)= W rows. A piece of it is finished by a function of the op.
+  struct Product {
+    RowSource source;
+    const NormWeights* norm = nullptr;
+    const StackedWeight& weight;
+    kernels::OutputRows out;
+  };
   struct RowMemory {
     float* floats = nullptr;
     int8_t* codes = nullptr;
@@ -103,9 +110,13 @@ class CpuBackend {
   Status CheckSlots(const model::StepBatch& batch) const;
 
   const StackedWeight& Use(Weight weight);
+  RowSource AllRows(const Act& act) const;
   NormWeights Use(const model::NormOp<Weight>& norm);
-  ReadyRows Prepare(const kernels::SectionContext& context, const RowSource& source, const NormWeights* norm,
-                    const StackedWeight& consumer);
+  ReadyRows Prepare(uint32_t thread, const RowSource& source, const NormWeights* norm, const StackedWeight& consumer) const;
+  void PrepareShared(const RowSource& source, const NormWeights* norm, const StackedWeight& consumer);
+  ReadyRows RowsIn(const RowMemory& memory, const RowSource& source, const NormWeights* norm) const;
+  template <typename Fn>
+  void RunProduct(const char* name, const Product& product, Fn&& finish);
   void PrepareRow(const RowSource& source, uint32_t row, const NormWeights* norm, bool quantise, const ReadyRows& out) const;
   void Multiply(const kernels::PackedMatrix& matrix, kernels::IndexRange strips, const ReadyRows& rows,
                 const kernels::OutputRows& out) const;

@@ -14,6 +14,12 @@ uint32_t TotalStrips(const StackedWeight& weight) {
   return total;
 }
 
+// Strips of one piece of work: some 16 KiB of weights for one row, less for many, so that a piece takes about half a microsecond to a few.
+size_t StripGrain(const StackedWeight& weight, uint32_t rows) {
+  const size_t strip_bytes = std::max<size_t>(1, weight.source_bytes * kernels::kStripRows / weight.rows);
+  return std::max<size_t>(1, 16384 / strip_bytes / std::max(1U, rows / 4));
+}
+
 // Calls fn(segment, strips) for the parts of the segments that lie in `share` of all strips, counted through.
 template <typename Fn>
 void ForStrips(const StackedWeight& weight, kernels::IndexRange share, Fn fn) {
@@ -52,20 +58,50 @@ void CpuBackend::PrepareRow(const RowSource& source, uint32_t row, const NormWei
   if (quantise) kernels_.quantize_row(from, out.quant, row);
 }
 
-CpuBackend::ReadyRows CpuBackend::Prepare(const kernels::SectionContext& context, const RowSource& source,
-                                          const NormWeights* norm, const StackedWeight& consumer) {
-  // Few rows: every thread does all of them for itself, which is cheaper than dividing them and meeting at a barrier.
-  const bool alone = source.rows <= kRedundantRows || context.threads() == 1;
-  const bool own = source.rows <= kRedundantRows;
-  const RowMemory& memory = own ? own_rows_[context.thread()] : shared_rows_;
-  ReadyRows ready{.floats = memory.floats, .quant = {memory.codes, memory.scales, memory.sums, source.cols}, .rows = source.rows};
-  const kernels::IndexRange rows = alone ? kernels::IndexRange{0, source.rows} : context.Share(source.rows);
-  for (size_t row = rows.begin; row < rows.end; ++row) {
-    PrepareRow(source, static_cast<uint32_t>(row), norm, consumer.quantised, ready);
-  }
-  if (norm == nullptr) ready.floats = const_cast<float*>(source.data);  // read only; dense, because only normed rows are picked
-  if (!alone) context.Barrier();
+CpuBackend::ReadyRows CpuBackend::RowsIn(const RowMemory& memory, const RowSource& source, const NormWeights* norm) const {
+  // Without a norm the floats are read where they are; such sources are dense.
+  float* floats = norm != nullptr ? memory.floats : const_cast<float*>(source.data);
+  return {.floats = floats, .quant = {memory.codes, memory.scales, memory.sums, source.cols}, .rows = source.rows};
+}
+
+// Many rows: divided, in a section of their own.
+void CpuBackend::PrepareShared(const RowSource& source, const NormWeights* norm, const StackedWeight& consumer) {
+  if (source.rows <= kRedundantRows || (norm == nullptr && !consumer.quantised)) return;
+  const ReadyRows ready = RowsIn(shared_rows_, source, norm);
+  pool_.Run("prepare", {.items = source.rows, .grain = 4}, [&](kernels::SectionContext& context) {
+    do {
+      for (size_t row = context.range().begin; row < context.range().end; ++row) {
+        PrepareRow(source, static_cast<uint32_t>(row), norm, consumer.quantised, ready);
+      }
+    } while (context.Next());
+  });
+}
+
+// Few rows: every thread prepares all of them for itself, which is cheaper than a section more.
+CpuBackend::ReadyRows CpuBackend::Prepare(uint32_t thread, const RowSource& source, const NormWeights* norm,
+                                          const StackedWeight& consumer) const {
+  if (source.rows > kRedundantRows) return RowsIn(shared_rows_, source, norm);
+  const ReadyRows ready = RowsIn(own_rows_[thread], source, norm);
+  for (uint32_t row = 0; row < source.rows; ++row) PrepareRow(source, row, norm, consumer.quantised, ready);
   return ready;
+}
+
+// finish(segment, strips) is called by the thread that has just computed these strips of all rows.
+template <typename Fn>
+void CpuBackend::RunProduct(const char* name, const Product& product, Fn&& finish) {
+  PrepareShared(product.source, product.norm, product.weight);
+  const kernels::SectionSize size{.items = TotalStrips(product.weight), .grain = StripGrain(product.weight, product.source.rows)};
+  pool_.Run(name, size, [&](kernels::SectionContext& context) {
+    const ReadyRows rows = Prepare(context.thread(), product.source, product.norm, product.weight);
+    do {
+      ForStrips(product.weight, context.range(), [&](const WeightSegment& segment, kernels::IndexRange strips) {
+        kernels::OutputRows out = product.out;
+        out.data += segment.row_offset;
+        Multiply(segment.matrix, strips, rows, out);
+        finish(segment, strips);
+      });
+    } while (context.Next());
+  });
 }
 
 void CpuBackend::Multiply(const kernels::PackedMatrix& matrix, kernels::IndexRange strips, const ReadyRows& rows,
@@ -83,39 +119,46 @@ void CpuBackend::Multiply(const kernels::PackedMatrix& matrix, kernels::IndexRan
 CpuBackend::Act CpuBackend::Embed(Weight table) {
   const kernels::PackedMatrix& matrix = weights_.Get(table.index).segments.front().matrix;
   const uint32_t hidden = config_.hidden;
-  pool_.Run("embed", [&](const kernels::SectionContext& context) {
-    const kernels::IndexRange rows = context.Share(batch_.tokens.size());
-    for (size_t row = rows.begin; row < rows.end; ++row) {
-      kernels::DequantizePackedRow(matrix, static_cast<uint32_t>(batch_.tokens[row]), x_ + row * hidden);
-    }
+  pool_.Run("embed", {.items = batch_.tokens.size(), .grain = 4}, [&](kernels::SectionContext& context) {
+    do {
+      for (size_t row = context.range().begin; row < context.range().end; ++row) {
+        kernels::DequantizePackedRow(matrix, static_cast<uint32_t>(batch_.tokens[row]), x_ + row * hidden);
+      }
+    } while (context.Next());
   });
   return {.data = x_, .width = hidden, .stride = hidden};
+}
+
+CpuBackend::RowSource CpuBackend::AllRows(const Act& act) const {
+  return {.data = act.data,
+          .stride = act.stride,
+          .index = nullptr,
+          .rows = static_cast<uint32_t>(batch_.tokens.size()),
+          .cols = act.width};
 }
 
 CpuBackend::Act CpuBackend::AttnIn(Act x, const model::AttnInOp<Weight>& op) {
   const NormWeights norm = Use(op.norm);
   const StackedWeight& weight = Use(op.qkv);
   const model::LayerConfig& shape = config_.layers[op.layer];
-  const auto tokens = static_cast<uint32_t>(batch_.tokens.size());
-  const RowSource source{.data = x.data, .stride = x.stride, .index = nullptr, .rows = tokens, .cols = x.width};
   // Adjacent pairs lie in one strip, so a thread can rotate and store what it just computed; halves must wait for whole heads.
   const bool adjacent = config_.rope.style == model::RopeStyle::kAdjacentPairs;
-  pool_.Run("attn_in", [&](const kernels::SectionContext& context) {
-    const ReadyRows rows = Prepare(context, source, &norm, weight);
-    ForStrips(weight, context.Share(TotalStrips(weight)), [&](const WeightSegment& segment, kernels::IndexRange strips) {
-      Multiply(segment.matrix, strips, rows, {.data = qkv_ + segment.row_offset, .stride = max_qkv_, .add = false});
-      if (!adjacent) return;
-      const auto begin = static_cast<uint32_t>(strips.begin * kernels::kStripRows);
-      const auto end = std::min(static_cast<uint32_t>(strips.end * kernels::kStripRows), segment.matrix.rows);
-      FinishRows(op.layer, segment.row_offset + begin, segment.row_offset + end);
-    });
-    if (!adjacent) {
-      context.Barrier();
-      const kernels::IndexRange heads = context.Share(shape.heads + 2 * shape.kv_heads);
-      FinishRows(op.layer, static_cast<uint32_t>(heads.begin) * shape.head_dim,
-                 static_cast<uint32_t>(heads.end) * shape.head_dim);
-    }
+  const Product product{
+      .source = AllRows(x), .norm = &norm, .weight = weight, .out = {.data = qkv_, .stride = max_qkv_, .add = false}};
+  RunProduct("attn_in", product, [&](const WeightSegment& segment, kernels::IndexRange strips) {
+    if (!adjacent) return;
+    const auto begin = static_cast<uint32_t>(strips.begin * kernels::kStripRows);
+    const auto end = std::min(static_cast<uint32_t>(strips.end * kernels::kStripRows), segment.matrix.rows);
+    FinishRows(op.layer, segment.row_offset + begin, segment.row_offset + end);
   });
+  if (!adjacent) {
+    pool_.Run("rope", {.items = shape.heads + 2 * shape.kv_heads, .grain = 1}, [&](kernels::SectionContext& context) {
+      do {
+        const auto head = static_cast<uint32_t>(context.range().begin);
+        FinishRows(op.layer, head * shape.head_dim, (head + 1) * shape.head_dim);
+      } while (context.Next());
+    });
+  }
   return {.data = qkv_, .width = shape.heads * shape.head_dim, .stride = max_qkv_};
 }
 
@@ -188,17 +231,12 @@ CpuBackend::Act CpuBackend::Attend(Act q, const model::AttendOp& op) {
 }
 
 CpuBackend::Act CpuBackend::OutAdd(Act input, const model::OutAddOp<Weight>& op, Act residual) {
-  const StackedWeight& weight = Use(op.weight);
   CHECK(input.stride == input.width, "attention and MLP give dense rows");
-  const auto tokens = static_cast<uint32_t>(batch_.tokens.size());
-  const RowSource source{.data = input.data, .stride = input.stride, .index = nullptr, .rows = tokens, .cols = input.width};
-  pool_.Run("out_add", [&](const kernels::SectionContext& context) {
-    const ReadyRows rows = Prepare(context, source, nullptr, weight);
-    ForStrips(weight, context.Share(TotalStrips(weight)), [&](const WeightSegment& segment, kernels::IndexRange strips) {
-      Multiply(segment.matrix, strips, rows,
-               {.data = residual.data + segment.row_offset, .stride = residual.stride, .add = true});
-    });
-  });
+  const Product product{.source = AllRows(input),
+                        .norm = nullptr,
+                        .weight = Use(op.weight),
+                        .out = {.data = residual.data, .stride = residual.stride, .add = true}};
+  RunProduct("out_add", product, [](const WeightSegment&, kernels::IndexRange) {});
   return residual;
 }
 
@@ -208,19 +246,23 @@ CpuBackend::Act CpuBackend::MlpIn(Act x, const model::MlpInOp<Weight>& op) {
   CHECK(weight.segments.size() == 2 && weight.segments[0].matrix.rows == weight.segments[1].matrix.rows, "gate on top of up");
   const kernels::PackedMatrix& gate = weight.segments[0].matrix;
   const kernels::PackedMatrix& up = weight.segments[1].matrix;
-  const auto tokens = static_cast<uint32_t>(batch_.tokens.size());
-  const RowSource source{.data = x.data, .stride = x.stride, .index = nullptr, .rows = tokens, .cols = x.width};
-  pool_.Run("mlp_in", [&](const kernels::SectionContext& context) {
-    const ReadyRows rows = Prepare(context, source, &norm, weight);
-    const kernels::IndexRange strips = context.Share(kernels::Strips(gate.rows));
-    Multiply(gate, strips, rows, {.data = gate_, .stride = gate.rows, .add = false});
-    Multiply(up, strips, rows, {.data = up_, .stride = gate.rows, .add = false});
-    const size_t begin = strips.begin * kernels::kStripRows;
-    const size_t end = std::min<size_t>(strips.end * kernels::kStripRows, gate.rows);
-    for (size_t token = 0; token < tokens && begin < end; ++token) {
-      const size_t at = token * gate.rows + begin;
-      kernels_.silu_mul(gate_ + at, up_ + at, end - begin, gate_ + at);
-    }
+  const RowSource source = AllRows(x);
+  PrepareShared(source, &norm, weight);
+  // The same strips of both at once: gate meets up while they are in the cache.
+  const kernels::SectionSize size{.items = kernels::Strips(gate.rows), .grain = (StripGrain(weight, source.rows) + 1) / 2};
+  pool_.Run("mlp_in", size, [&](kernels::SectionContext& context) {
+    const ReadyRows rows = Prepare(context.thread(), source, &norm, weight);
+    do {
+      const kernels::IndexRange strips = context.range();
+      Multiply(gate, strips, rows, {.data = gate_, .stride = gate.rows, .add = false});
+      Multiply(up, strips, rows, {.data = up_, .stride = gate.rows, .add = false});
+      const size_t begin = strips.begin * kernels::kStripRows;
+      const size_t end = std::min<size_t>(strips.end * kernels::kStripRows, gate.rows);
+      for (size_t token = 0; token < source.rows; ++token) {
+        const size_t at = token * gate.rows + begin;
+        kernels_.silu_mul(gate_ + at, up_ + at, end - begin, gate_ + at);
+      }
+    } while (context.Next());
   });
   return {.data = gate_, .width = gate.rows, .stride = gate.rows};
 }
@@ -229,14 +271,10 @@ void CpuBackend::Head(Act x, const model::HeadOp<Weight>& op) {
   const auto outputs = static_cast<uint32_t>(batch_.outputs.size());
   if (outputs == 0) return;
   const NormWeights norm = Use(op.norm);
-  const StackedWeight& weight = Use(op.weight);
   const RowSource source{.data = x.data, .stride = x.stride, .index = output_tokens_, .rows = outputs, .cols = x.width};
-  pool_.Run("head", [&](const kernels::SectionContext& context) {
-    const ReadyRows rows = Prepare(context, source, &norm, weight);
-    ForStrips(weight, context.Share(TotalStrips(weight)), [&](const WeightSegment& segment, kernels::IndexRange strips) {
-      Multiply(segment.matrix, strips, rows, {.data = logits_ + segment.row_offset, .stride = config_.vocab, .add = false});
-    });
-  });
+  const Product product{
+      .source = source, .norm = &norm, .weight = Use(op.weight), .out = {.data = logits_, .stride = config_.vocab, .add = false}};
+  RunProduct("head", product, [](const WeightSegment&, kernels::IndexRange) {});
 }
 
 }  // namespace millrace::backend_cpu

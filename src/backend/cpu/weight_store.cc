@@ -11,6 +11,7 @@ namespace {
 // Tensors share chunks, so that small ones do not take 2 MiB each; what is never written costs nothing.
 constexpr size_t kChunkBytes = size_t{64} << 20;
 constexpr size_t kAlignment = 64;
+constexpr size_t kPackGrain = 16;  // strips, or rows in the reference mode
 
 // A row of the file to floats, for the reference mode.
 void Dequantise(const weights::TensorView& view, kernels::IndexRange rows, std::byte* packed) {
@@ -48,13 +49,16 @@ Result<kernels::PackedMatrix> WeightStore::Pack(const weights::TensorView& view)
   const auto rows = static_cast<uint32_t>(view.rows);
   const auto cols = static_cast<uint32_t>(view.cols);
   const kernels::PackJob job{.dtype = dtype, .rows = rows, .cols = cols, .source = view.data.data(), .packed = packed};
-  pool_.Run("pack", [&](const kernels::SectionContext& context) {
-    if (dequantise_) {
-      Dequantise(view, context.Share(rows), packed);
-    } else {
-      const kernels::IndexRange strips = context.Share(kernels::Strips(rows));
-      kernels::PackStrips(job, static_cast<uint32_t>(strips.begin), static_cast<uint32_t>(strips.end));
-    }
+  const kernels::SectionSize size{.items = dequantise_ ? rows : kernels::Strips(rows), .grain = kPackGrain};
+  pool_.Run("pack", size, [&](kernels::SectionContext& context) {
+    do {
+      const kernels::IndexRange range = context.range();
+      if (dequantise_) {
+        Dequantise(view, range, packed);
+      } else {
+        kernels::PackStrips(job, static_cast<uint32_t>(range.begin), static_cast<uint32_t>(range.end));
+      }
+    } while (context.Next());
   });
   return kernels::PackedMatrix{.dtype = dtype, .rows = rows, .cols = cols, .data = packed};
 }
