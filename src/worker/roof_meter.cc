@@ -8,6 +8,11 @@
 #include "os/cpu.h"
 
 namespace millrace::worker {
+namespace {
+
+constexpr size_t kPieceBytes = size_t{256} << 10;  // what one thread takes at a time
+
+}  // namespace
 
 RoofMeter::RoofMeter(kernels::ThreadPool& pool, const kernels::KernelTable& kernels, uint64_t bytes)
     : pool_(&pool), kernels_(&kernels), bytes_(std::max<uint64_t>(64, (bytes + 63) / 64 * 64)) {}
@@ -43,9 +48,14 @@ void RoofMeter::ReadSlice() {
   const std::byte* const data = buffer_.data() + read_;
   std::atomic<uint64_t> sum{0};  // only adds up; publishes nothing
   const int64_t start = MonotonicNs();
-  pool_->Run("roof", [&](const kernels::SectionContext& context) {
-    const kernels::IndexRange lines = context.Share(count / 64);
-    sum.fetch_add(kernels_->read_sum(data + lines.begin * 64, (lines.end - lines.begin) * 64), std::memory_order_relaxed);
+  const kernels::SectionSize pieces{.items = (count + kPieceBytes - 1) / kPieceBytes};
+  pool_->Run("roof", pieces, [&](kernels::SectionContext& context) {
+    uint64_t part = 0;
+    do {
+      const size_t begin = context.range().begin * kPieceBytes;
+      part += kernels_->read_sum(data + begin, std::min(count, context.range().end * kPieceBytes) - begin);
+    } while (context.Next());
+    sum.fetch_add(part, std::memory_order_relaxed);
   });
   pass_ns_ += MonotonicNs() - start;
   sum_ += sum.load(std::memory_order_relaxed);
