@@ -224,6 +224,22 @@ TEST(Sampler, ExtremeTemperaturesStayFinite) {
   EXPECT_GE(sampler.Sample(logits, params, SamplerState(params, {}, {}, 1), 3).id, 0);
 }
 
+// Each truncation at its narrowest leaves the likeliest token and nothing else.
+TEST(Sampler, NarrowestTruncationsAreGreedy) {
+  std::vector<float> logits(80, 1.0F);
+  logits[33] = 1.001F;
+  Sampler sampler(80);
+  for (int mode = 0; mode < 3; ++mode) {
+    SamplingParams params;
+    if (mode == 0) params.top_k = 1;
+    if (mode == 1) params.top_p = 1e-6F;
+    if (mode == 2) params.min_p = 1.0F;
+    for (uint64_t position = 0; position < 50; ++position) {
+      EXPECT_EQ(sampler.Sample(logits, params, SamplerState(params, {}, {}, 1), position).id, 33) << "mode " << mode;
+    }
+  }
+}
+
 TEST(Sampler, StopTokensWaitForMinTokens) {
   std::vector<float> logits(50, 0.0F);
   logits[9] = 10;

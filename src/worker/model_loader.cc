@@ -16,6 +16,8 @@
 namespace millrace::worker {
 namespace {
 
+constexpr size_t kMaxEndOfSequence = 64;  // what ipc::Hello carries
+
 Result<uint32_t> ChooseContext(const model::ModelConfig& config, uint32_t asked) {
   if (asked == 0) return std::min(config.context_length, kDefaultContext);
   if (asked <= config.context_length) return asked;
@@ -50,6 +52,11 @@ Result<LoadedModel> LoadModel(std::span<const std::byte> bytes, const LoadOption
   ASSIGN_OR_RETURN(const model::ModelFile file, model::ModelFile::Parse(bytes));
   ASSIGN_OR_RETURN(text::VocabularySpec spec, model::VocabularyFromGguf(file.gguf(), file.config().vocab));
   ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(std::move(spec)));
+
+  if (vocabulary->end_of_sequence().size() > kMaxEndOfSequence) {
+    return Error(Code::kUnsupported, "the file names {} end-of-sequence tokens, expected at most {}",
+                 vocabulary->end_of_sequence().size(), kMaxEndOfSequence);
+  }
 
   LoadedModel loaded;
   loaded.vocabulary_fingerprint = vocabulary->fingerprint();
