@@ -187,7 +187,7 @@ void Supervisor::End(std::string cause) {
   silence_timer_.Cancel();
   heartbeat_timer_.Cancel();
   if (link_ == nullptr) return;
-  LogError("worker {} of model {}: {}; killing it", link_->pid(), plan_.attach.model_name, cause);
+  LogWarning("worker {} of model {}: {}; killing it", link_->pid(), plan_.attach.model_name, cause);
   end_cause_ = std::move(cause);
   link_->Kill();
 }
@@ -213,7 +213,7 @@ void Supervisor::OnExit(const std::string& exit_status) {
     SetState(ModelState::kStopped, "");
     return std::exchange(stopped_, nullptr)();
   }
-  LogError("model {}: {}", plan_.attach.model_name, cause);
+  LogWarning("model {}: {}", plan_.attach.model_name, cause);
   // The state changes first: a request that comes while streams end must not be given to a worker that is gone.
   if (gave_up_) {
     SetState(ModelState::kFailed, cause);

@@ -1,0 +1,563 @@
+// The gateway from the outside: requests over simulated connections, answers byte for byte.
+#include "gateway/gateway.h"
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "base/hash.h"
+#include "gateway/testing/sim_gateway.h"
+
+namespace millrace::gateway {
+namespace {
+
+using namespace millrace::gateway::testing;
+
+// Tokens of the template around one user message: three special tokens, "user", "assistant" and four line breaks.
+constexpr int64_t kChatMlTokens = 3 + 4 + 9 + 3;
+
+Json BodyOf(const Answer& answer) {
+  auto json = Json::Parse(answer.body);
+  EXPECT_TRUE(json.ok()) << answer.body;
+  return json.ok() ? *std::move(json) : Json();
+}
+
+ipc::Tokens Event(RequestId request, uint32_t first_index, TokenId token) {
+  ipc::Tokens event;
+  event.request = request;
+  event.first_index = first_index;
+  event.tokens = {token};
+  return event;
+}
+
+ipc::Hello Hello() {
+  ipc::Hello hello;
+  hello.vocabulary_size = hello.threads = hello.slots = hello.context = hello.block_tokens = hello.blocks = 1;
+  return hello;
+}
+
+std::string ErrorField(const Answer& answer, const char* field) {
+  const Json body = BodyOf(answer);
+  const Json* error = body.Find("error");
+  if (error == nullptr || error->Find(field) == nullptr || !error->Find(field)->is_string()) return "";
+  return error->Find(field)->as_string();
+}
+
+TEST(Chat, AnswersWholeReply) {
+  SimGateway sim;
+  sim.WaitReady();
+  const Answer answer = sim.Ask(kChat, ChatBody("abc"));
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_TRUE(answer.whole);
+  const Json body = BodyOf(answer);
+  EXPECT_EQ(body.Find("object")->as_string(), "chat.completion");
+  EXPECT_EQ(body.Find("model")->as_string(), "tiny");
+  const Json& choice = body.Find("choices")->items()[0];
+  EXPECT_EQ(choice.Find("message")->Find("content")->as_string(), "cba");
+  EXPECT_EQ(choice.Find("finish_reason")->as_string(), "stop");
+  EXPECT_EQ(*body.Find("usage")->Find("prompt_tokens")->as_int64(), kChatMlTokens + 3);
+  EXPECT_EQ(*body.Find("usage")->Find("completion_tokens")->as_int64(), 3);
+  const Json& timings = *body.Find("timings");
+  EXPECT_DOUBLE_EQ(timings.Find("gb_s")->as_double(), 5);
+  EXPECT_DOUBLE_EQ(timings.Find("roof_gb_s")->as_double(), 10);
+  EXPECT_DOUBLE_EQ(timings.Find("percent_of_roof")->as_double(), 50);
+  EXPECT_GE(timings.Find("hops")->Find("ring_ms")->as_double(), 0);
+  EXPECT_TRUE(body.Find("millrace")->Find("seed")->is_integer());
+}
+
+// Every byte of a stream, but for what the simulated clock and seed decide, which the golden fixes too.
+TEST(Chat, StreamIsByteExact) {
+  SimGateway sim;
+  sim.WaitReady();
+  const Answer answer =
+      sim.Ask(kChat, ChatBody("hi", R"("stream":true,"stream_options":{"include_usage":true},"seed":5,"user":"u")"));
+  ASSERT_EQ(answer.status, 200);
+  EXPECT_TRUE(answer.whole);
+  EXPECT_NE(answer.head.find("Content-Type: text/event-stream"), std::string::npos);
+  EXPECT_NE(answer.head.find("x-millrace-ignored: user"), std::string::npos);
+  const auto events = EventsOf(answer.body);
+  ASSERT_GE(events.size(), 5U);
+  const std::string id = events[0].substr(std::string("{\"id\":\"").size(), std::string("chatcmpl-").size() + 32);
+  EXPECT_TRUE(id.starts_with("chatcmpl-"));
+  const std::string head = "{\"id\":\"" + id + R"(","object":"chat.completion.chunk","created":1700000001,"model":"tiny",)" +
+                           fmt::format(R"("system_fingerprint":"fp_{:016x}","choices":[)", Fnv1a("build"));
+  const auto chunk = [&](const std::string& choice) { return head + choice + R"(],"usage":null})"; };
+  EXPECT_EQ(events[0], chunk(R"({"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null})"));
+  // How many tokens a step brings is the seed's choice.
+  const auto delta = [&](const char* text) {
+    return chunk(std::string(R"({"index":0,"delta":{"content":")") + text + R"("},"logprobs":null,"finish_reason":null})");
+  };
+  const size_t deltas = events.size() - 4;
+  if (deltas == 1) {
+    EXPECT_EQ(events[1], delta("ih"));
+  } else {
+    ASSERT_EQ(deltas, 2U);
+    EXPECT_EQ(events[1], delta("i"));
+    EXPECT_EQ(events[2], delta("h"));
+  }
+  const std::string& last = events[events.size() - 3];
+  EXPECT_TRUE(last.starts_with(
+      head + R"({"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}],"usage":null,"timings":{"prompt_tokens":21,)"))
+      << last;
+  EXPECT_TRUE(last.ends_with(R"("millrace":{"seed":5,"ignored":["user"]}})")) << last;
+  EXPECT_EQ(events[events.size() - 2],
+            head + R"(],"usage":{"prompt_tokens":21,"completion_tokens":2,"total_tokens":23,)"
+                   R"("prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}})");
+  EXPECT_EQ(events.back(), "[DONE]");
+}
+
+TEST(Chat, SameSeedSameBytes) {
+  const auto run = [] {
+    SimGateway sim;
+    sim.WaitReady();
+    return sim.Ask(kChat, ChatBody("determinism", R"("stream":true)")).body;
+  };
+  EXPECT_EQ(run(), run());
+}
+
+TEST(Chat, StopStringEndsTheAnswerAndCancelsTheWorker) {
+  SimGateway sim;
+  sim.WaitReady();
+  const Answer answer =
+      sim.Ask(kChat, ChatBody("gfedcba", R"("stream":true,"stop":["de"],"stream_options":{"include_usage":true})"));
+  const ChatEvents events = ReadChatEvents(answer.body);
+  EXPECT_EQ(events.content, "abc");
+  EXPECT_EQ(events.finish_reason, "stop");
+  EXPECT_EQ(events.dones, 1);
+  EXPECT_NE(answer.body.find("\"completion_tokens\":5,\"total"), std::string::npos) << "overrun tokens are not counted";
+  EXPECT_TRUE(sim.RunUntil([&] { return sim.launcher().current()->sequences() == 0; }));
+}
+
+TEST(Chat, StopStringThatNeverCompletesIsSentAtTheEnd) {
+  SimGateway sim;
+  sim.WaitReady();
+  const ChatEvents events = ReadChatEvents(sim.Ask(kChat, ChatBody("dcba", R"("stream":true,"stop":["cdX"])")).body);
+  EXPECT_EQ(events.content, "abcd");
+}
+
+TEST(Chat, MaxTokensEndsWithLength) {
+  SimGateway sim;
+  sim.WaitReady();
+  const Json body = BodyOf(sim.Ask(kChat, ChatBody("edcba", R"("max_tokens":2)")));
+  EXPECT_EQ(body.Find("choices")->items()[0].Find("finish_reason")->as_string(), "length");
+  EXPECT_EQ(body.Find("choices")->items()[0].Find("message")->Find("content")->as_string(), "ab");
+}
+
+TEST(Chat, ContextLengthIsHeldBeforeTheWorkerIsAsked) {
+  GatewayOptions options = SimGateway::DefaultOptions();
+  options.models[0].context = 64;
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.context = 64;
+  uint32_t most = 0;
+  worker.on_submit = [&](const ipc::Submit& submit) { most = submit.sampling.max_tokens; };
+  SimGateway sim({}, std::move(options), std::move(worker));
+  sim.WaitReady();
+  const Answer answer = sim.Ask(kChat, ChatBody(std::string(100, 'x')));
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(ErrorField(answer, "code"), "context_length_exceeded");
+  EXPECT_NE(ErrorField(answer, "message").find("maximum context length is 64 tokens"), std::string::npos);
+  EXPECT_EQ(most, 0U);
+  EXPECT_EQ(sim.Ask(kChat, ChatBody("abc", R"("max_tokens":1000)")).status, 200);
+  EXPECT_EQ(most, 64 - (kChatMlTokens + 3)) << "an answer never leaves the context";
+}
+
+TEST(Chat, SamplingDefaultsOfTheModelFillWhatIsSilent) {
+  GatewayOptions options = SimGateway::DefaultOptions();
+  options.models[0].sampling = {.temperature = 0.25F, .top_p = 0.5F, .min_p = {}, .top_k = 7, .repetition_penalty = {}};
+  SamplingParams seen;
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.on_submit = [&](const ipc::Submit& submit) { seen = submit.sampling; };
+  SimGateway sim({}, std::move(options), std::move(worker));
+  sim.WaitReady();
+  sim.Ask(kChat, ChatBody("a"));
+  EXPECT_EQ(seen.temperature, 0.25F);
+  EXPECT_EQ(seen.top_p, 0.5F);
+  EXPECT_EQ(seen.top_k, 7);
+  EXPECT_EQ(seen.repetition_penalty, 1.0F);
+  sim.Ask(kChat, ChatBody("a", R"("temperature":0,"top_p":1,"top_k":-1,"seed":9,"ignore_eos":true,"max_tokens":3)"));
+  EXPECT_EQ(seen.temperature, 0.0F);
+  EXPECT_EQ(seen.top_p, 1.0F);
+  EXPECT_EQ(seen.top_k, 0);
+  EXPECT_EQ(seen.seed, 9U);
+  EXPECT_TRUE(seen.ignore_eos);
+}
+
+TEST(Chat, LogprobsStandBesideTheirText) {
+  SimGateway sim;
+  sim.WaitReady();
+  const Json body = BodyOf(sim.Ask(kChat, ChatBody("cba", R"("logprobs":true,"top_logprobs":2,"stop":"c")")));
+  const Json& choice = body.Find("choices")->items()[0];
+  EXPECT_EQ(choice.Find("message")->Find("content")->as_string(), "ab");
+  const auto& content = choice.Find("logprobs")->Find("content")->items();
+  ASSERT_EQ(content.size(), 2U) << "the token of the stop string is not part of the answer";
+  EXPECT_EQ(content[0].Find("token")->as_string(), "a");
+  EXPECT_EQ(content[1].Find("top_logprobs")->items().size(), 2U);
+}
+
+TEST(Chat, LongPromptsAreReadBesideTheLoop) {
+  GatewayOptions options = SimGateway::DefaultOptions();
+  options.models[0].context = 4096;
+  SimGateway sim({}, std::move(options));
+  sim.WaitReady();
+  const Answer answer = sim.Ask(kChat, ChatBody(std::string(40'000, 'x')));
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(ErrorField(answer, "message").find("resulted in at least 16384 tokens"), std::string::npos) << answer.body;
+}
+
+TEST(Chat, RefusalsNameTheParameter) {
+  SimGateway sim;
+  sim.WaitReady();
+  EXPECT_EQ(ErrorField(sim.Ask(kChat, ChatBody("a", R"("tools":[1])")), "param"), "tools");
+  EXPECT_EQ(ErrorField(sim.Ask(kChat, ChatBody("a", R"("logit_bias":{"258":1})")), "param"), "logit_bias");
+  EXPECT_EQ(ErrorField(sim.Ask(kChat, ChatBody("a", R"("stop_token_ids":[258])")), "param"), "stop_token_ids");
+  const Answer missing = sim.Ask(kChat, R"({"model":"huge","messages":[{"role":"user","content":"a"}]})");
+  EXPECT_EQ(missing.status, 404);
+  EXPECT_EQ(ErrorField(missing, "code"), "model_not_found");
+  EXPECT_EQ(sim.Ask(kChat, "{").status, 400);
+}
+
+TEST(Chat, AModelWithoutTemplateSaysSo) {
+  GatewayOptions options = SimGateway::DefaultOptions();
+  options.models[0].path = TinyModelWithoutTemplatePath();
+  SimGateway sim({}, std::move(options));
+  sim.WaitReady();
+  const Answer answer = sim.Ask(kChat, ChatBody("a"));
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(ErrorField(answer, "message").find("no chat template"), std::string::npos);
+}
+
+TEST(Chat, BeforeTheModelIsReadyComes503WithRetryAfter) {
+  SimGateway sim;
+  const Answer answer = sim.Ask(kChat, ChatBody("a"));
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(ErrorField(answer, "code"), "model_not_ready");
+  EXPECT_NE(answer.head.find("Retry-After: "), std::string::npos);
+  EXPECT_NE(answer.head.find("retry-after-ms: "), std::string::npos);
+}
+
+TEST(Chat, RequestsBeyondTheSlotsWaitAndBeyondTheQueueAreRefused) {
+  GatewayOptions options = SimGateway::DefaultOptions();
+  options.models[0].max_waiting = 2;
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.slots = 1;
+  worker.step_ns = 100 * kMs;
+  SimGateway sim({}, std::move(options), std::move(worker));
+  sim.WaitReady();
+  std::vector<SimClient*> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(&sim.Post(kChat, ChatBody("abcdefghij", R"("stream":true)")));
+    ASSERT_TRUE(sim.RunUntil([&] { return sim.model().running + sim.model().waiting == static_cast<uint32_t>(i) + 1; }));
+  }
+  EXPECT_EQ(sim.model().running, 1U);
+  EXPECT_EQ(sim.model().waiting, 2U);
+  const Answer refused = sim.Ask(kChat, ChatBody("x"));
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(ErrorField(refused, "code"), "overloaded");
+  for (SimClient* client : clients) EXPECT_EQ(ReadChatEvents(sim.Finish(*client).body).content, "jihgfedcba");
+  EXPECT_EQ(sim.model().running + sim.model().waiting, 0U);
+}
+
+TEST(Chat, AClientThatLeavesIsCancelled) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.step_ns = 50 * kMs;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  sim.WaitReady();
+  SimClientOptions client;
+  client.path = kChat;
+  client.body = ChatBody("a long answer that nobody wants to read to its end", R"("stream":true)");
+  client.leave_after_bytes = 600;
+  sim.Connect(client);
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.launcher().cancels() == 1; }, kSecond));
+  EXPECT_EQ(sim.model().running, 0U);
+  EXPECT_TRUE(sim.RunUntil([&] { return sim.launcher().current()->sequences() == 0; }, kSecond));
+}
+
+TEST(Worker, DeathEndsItsStreamsAtOnceAndTheNextRequestIsServed) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.step_ns = 20 * kMs;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  sim.WaitReady();
+  SimClient& client = sim.Post(kChat, ChatBody("abcdefghijklmnopqrstuvwxyz", R"("stream":true)"));
+  ASSERT_TRUE(sim.RunUntil([&] { return client.bytes().find("\"content\":\"z") != std::string::npos; }));
+  const int64_t died = sim.loop().NowNs();
+  sim.launcher().current()->Die();
+  const Answer answer = sim.Finish(client);
+  EXPECT_LT(sim.loop().NowNs() - died, 50 * kMs);
+  EXPECT_TRUE(answer.whole);
+  const ChatEvents events = ReadChatEvents(answer.body);
+  EXPECT_EQ(events.errors, 1);
+  EXPECT_EQ(events.finishes, 0) << "a cut answer never looks like a finished one";
+  EXPECT_EQ(events.error_code, "unavailable");
+  EXPECT_EQ(sim.model().state, ModelState::kBackoff);
+  EXPECT_NE(sim.model().cause.find("signal 9"), std::string::npos);
+  sim.WaitReady();
+  EXPECT_LT(sim.loop().NowNs() - died, kSecond);
+  EXPECT_EQ(sim.model().incarnations, 2U);
+  EXPECT_EQ(sim.Ask(kChat, ChatBody("abc")).status, 200);
+}
+
+TEST(Worker, ADeathBeforeTheReplyIsA503) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.step_ns = kSecond;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  sim.WaitReady();
+  SimClient& client = sim.Post(kChat, ChatBody("abc"));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.model().running == 1; }));
+  sim.launcher().current()->Die();
+  const Answer answer = sim.Finish(client);
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_NE(answer.head.find("Retry-After: "), std::string::npos);
+}
+
+TEST(Worker, ARequestThatKillsTwiceIsQuarantined) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  for (int i = 0; i < 2; ++i) {
+    sim.WaitReady();
+    sim.launcher().options().faults.die = 1;
+    EXPECT_EQ(sim.Ask(kChat, ChatBody("poison")).status, 503);
+    sim.launcher().options().faults.die = 0;
+  }
+  sim.WaitReady();
+  const Answer refused = sim.Ask(kChat, ChatBody("poison"));
+  EXPECT_EQ(refused.status, 500);
+  EXPECT_EQ(ErrorField(refused, "code"), "request_quarantined");
+  EXPECT_NE(refused.head.find("x-should-retry: false"), std::string::npos);
+  EXPECT_EQ(sim.Ask(kChat, ChatBody("harmless")).status, 200);
+}
+
+TEST(Worker, GarbageKillsItAndNotTheGateway) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.step_ns = 20 * kMs;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  const std::vector<ipc::ToGateway> lies = {
+      Hello(),
+      ipc::Loading{.done = 1, .total = 2},
+      Event(1'000'000, 0, 5),
+      ipc::Failed{.request = 1'000'000, .message = "x"},
+  };
+  for (const ipc::ToGateway& lie : lies) {
+    sim.WaitReady();
+    const uint32_t before = sim.model().incarnations;
+    SimClient& client = sim.Post(kChat, ChatBody("abcdefgh", R"("stream":true)"));
+    ASSERT_TRUE(sim.RunUntil([&] { return client.bytes().find("\"content\":\"h") != std::string::npos; }));
+    sim.launcher().current()->PushRaw(lie);
+    EXPECT_EQ(ReadChatEvents(sim.Finish(client).body).errors, 1);
+    sim.WaitReady();
+    EXPECT_EQ(sim.model().incarnations, before + 1) << "message " << lie.index();
+  }
+}
+
+TEST(Worker, TokensThatSkipOrRepeatAreNotBelieved) {
+  for (const uint32_t first_index : {0U, 7U}) {
+    SimWorkerOptions worker = SimGateway::DefaultWorker();
+    worker.step_ns = 20 * kMs;
+    SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+    sim.WaitReady();
+    SimClient& client = sim.Post(kChat, ChatBody("abcdefghijklmnopqrst", R"("stream":true)"));
+    ASSERT_TRUE(sim.RunUntil([&] { return client.bytes().find("\"content\":\"t") != std::string::npos; }));
+    sim.launcher().current()->PushRaw(Event(1, first_index, 65));
+    const ChatEvents events = ReadChatEvents(sim.Finish(client).body);
+    EXPECT_EQ(events.errors, 1);
+    EXPECT_EQ(events.content.find('A'), std::string::npos);
+  }
+}
+
+TEST(Worker, AMisfitIsRefusedWithBothValues) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.build_id = "other";
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.model().state == ModelState::kFailed; }));
+  EXPECT_NE(sim.model().cause.find("'other'"), std::string::npos);
+  EXPECT_NE(sim.model().cause.find("'build'"), std::string::npos);
+  const Answer answer = sim.Ask(kChat, ChatBody("a"));
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(ErrorField(answer, "code"), "model_failed");
+  EXPECT_NE(answer.head.find("x-should-retry: false"), std::string::npos);
+  EXPECT_EQ(sim.launcher().launches(), 1);
+
+  SimWorkerOptions other_words = SimGateway::DefaultWorker();
+  other_words.vocabulary_fingerprint ^= 1;
+  SimGateway second({}, SimGateway::DefaultOptions(), std::move(other_words));
+  ASSERT_TRUE(second.RunUntil([&] { return second.model().state == ModelState::kFailed; }));
+  EXPECT_NE(second.model().cause.find("fingerprint"), std::string::npos);
+}
+
+TEST(Worker, AHangIsNoticed) {
+  SimGateway sim;
+  sim.WaitReady();
+  sim.launcher().current()->Stall();
+  SimClient& client = sim.Post(kChat, ChatBody("abc", R"("stream":true)"));
+  const int64_t begin = sim.loop().NowNs();
+  const ChatEvents events = ReadChatEvents(sim.Finish(client).body);
+  EXPECT_EQ(events.errors, 1);
+  EXPECT_GE(sim.loop().NowNs() - begin, 10 * kSecond);
+  EXPECT_LT(sim.loop().NowNs() - begin, 12 * kSecond);
+  EXPECT_NE(sim.model().cause.find("hangs"), std::string::npos);
+}
+
+TEST(Worker, SilenceWithoutWorkIsNoHang) {
+  SimGateway sim;
+  sim.WaitReady();
+  sim.loop().RunFor(60 * kSecond);
+  EXPECT_EQ(sim.model().state, ModelState::kReady);
+  EXPECT_EQ(sim.model().incarnations, 1U);
+}
+
+TEST(Worker, OneThatNeverSaysHelloIsReplaced) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.faults.mute = 1;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.launcher().launches() == 2; }));
+  EXPECT_GE(sim.loop().NowNs(), 60 * kSecond);
+  sim.launcher().options().faults.mute = 0;
+  sim.WaitReady();
+}
+
+TEST(Worker, ACrashLoopFailsTheModelAndIsTriedAgainMuchLater) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.faults.die_while_loading = 1;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.model().state == ModelState::kFailed; }));
+  EXPECT_EQ(sim.launcher().launches(), 5);
+  EXPECT_GE(sim.loop().NowNs(), 1200 * kMs) << "0.1 + 0.2 + 0.4 + 0.8 s of back-off, less the jitter";
+  EXPECT_NE(sim.model().cause.find("5 deaths in a row"), std::string::npos);
+  EXPECT_NE(sim.model().cause.find("exit code 1"), std::string::npos);
+  sim.launcher().options().faults.die_while_loading = 0;
+  sim.loop().RunFor(200 * kSecond);
+  EXPECT_EQ(sim.model().state, ModelState::kFailed);
+  sim.loop().RunFor(120 * kSecond);
+  EXPECT_EQ(sim.model().state, ModelState::kReady);
+}
+
+TEST(Worker, DeathsWithProgressAreNoCrashLoop) {
+  SimGateway sim;
+  for (int i = 0; i < 8; ++i) {
+    sim.WaitReady();
+    EXPECT_EQ(sim.Ask(kChat, ChatBody("abc")).status, 200);
+    sim.launcher().current()->Die();
+    ASSERT_TRUE(sim.RunUntil([&] { return sim.model().state == ModelState::kBackoff; }));
+  }
+}
+
+TEST(Worker, AProgramThatCannotStartIsACrashLoopToo) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.faults.cannot_start = 1;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.model().state == ModelState::kFailed; }));
+  EXPECT_NE(sim.model().cause.find("cannot be started: no such program"), std::string::npos);
+}
+
+TEST(Routes, TextEndpoints) {
+  SimGateway sim;
+  EXPECT_EQ(sim.Ask("/tokenize", R"({"content":"Hi"})").body, R"({"tokens":[72,105]})");
+  EXPECT_EQ(sim.Ask("/tokenize", R"({"content":"é","with_pieces":true})").body,
+            R"({"tokens":[{"id":195,"piece":[195]},{"id":169,"piece":[169]}]})");
+  EXPECT_EQ(sim.Ask("/tokenize", R"({"content":"<|im_start|>"})").body, R"({"tokens":[256]})");
+  EXPECT_EQ(sim.Ask("/detokenize", R"({"tokens":[72,105,257]})").body, R"({"content":"Hi<|im_end|>"})");
+  EXPECT_EQ(ErrorField(sim.Ask("/detokenize", R"({"tokens":[1,258]})"), "param"), "tokens[1]");
+  EXPECT_EQ(BodyOf(sim.Ask("/apply-template", R"({"messages":[{"role":"user","content":"Hi"}]})")).Find("prompt")->as_string(),
+            TinyPrompt("Hi"));
+  EXPECT_EQ(sim.Ask("/tokenize", R"({"content":"x","model":"none"})").status, 404);
+  const std::string long_text(100'000, 'x');
+  EXPECT_EQ(BodyOf(sim.Ask("/tokenize", "{\"content\":\"" + long_text + "\"}")).Find("tokens")->items().size(), long_text.size());
+}
+
+TEST(Routes, StatusEndpoints) {
+  SimGateway sim;
+  EXPECT_EQ(sim.Get("/livez").status, 200);
+  EXPECT_EQ(sim.Get("/readyz").status, 503);
+  const Json loading = BodyOf(sim.Get("/health"));
+  EXPECT_EQ(loading.Find("status")->as_string(), "ok");
+  EXPECT_EQ(loading.Find("models")->items()[0].Find("id")->as_string(), "tiny");
+  sim.WaitReady();
+  EXPECT_EQ(sim.Get("/readyz").status, 200);
+  EXPECT_EQ(BodyOf(sim.Get("/health")).Find("models")->items()[0].Find("state")->as_string(), "ready");
+  EXPECT_EQ(BodyOf(sim.Get("/version")).Find("build")->as_string(), "build");
+  const Json list = BodyOf(sim.Get("/v1/models"));
+  EXPECT_EQ(list.Find("data")->items()[0].Find("id")->as_string(), "tiny");
+  EXPECT_EQ(BodyOf(sim.Get("/v1/models/tiny")).Find("meta")->Find("n_vocab")->as_double(), 258);
+  EXPECT_EQ(ErrorField(sim.Get("/v1/models/none"), "code"), "model_not_found");
+  EXPECT_EQ(ErrorField(sim.Get("/nothing"), "code"), "not_found");
+  EXPECT_EQ(sim.Get(kChat).status, 405);
+}
+
+TEST(Keys, GuardEverythingThatIsNotPublic) {
+  GatewayOptions options = SimGateway::DefaultOptions();
+  options.keys = {{"ann", "secret-a"}, {"bob", "secret-b"}};
+  SimGateway sim({}, std::move(options));
+  sim.WaitReady();
+  EXPECT_EQ(sim.Get("/livez").status, 200);
+  EXPECT_EQ(sim.Get("/v1/models").status, 401);
+  const Answer refused = sim.Ask(kChat, ChatBody("a"));
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(ErrorField(refused, "code"), "invalid_api_key");
+  EXPECT_EQ(sim.Ask(kChat, ChatBody("a"), "Authorization: Bearer secret-c\r\n").status, 401);
+  EXPECT_EQ(sim.Ask(kChat, ChatBody("a"), "Authorization: Basic secret-a\r\n").status, 401);
+  EXPECT_EQ(sim.Ask(kChat, ChatBody("a"), "Authorization: Bearer secret-b\r\n").status, 200);
+}
+
+TEST(Drain, RunningStreamsFinishNewOnesAreRefused) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.step_ns = 50 * kMs;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  sim.WaitReady();
+  SimClient& client = sim.Post(kChat, ChatBody("abcdefghij", R"("stream":true)"));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.model().running == 1; }));
+  bool drained = false;
+  sim.gateway().Drain([&] { drained = true; });
+  EXPECT_EQ(sim.Get("/readyz").status, 503);
+  EXPECT_EQ(sim.Get("/livez").status, 200);
+  const Answer refused = sim.Ask(kChat, ChatBody("x"));
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_NE(refused.head.find("Retry-After"), std::string::npos);
+  const ChatEvents events = ReadChatEvents(sim.Finish(client).body);
+  EXPECT_EQ(events.content, "jihgfedcba");
+  EXPECT_EQ(events.finish_reason, "stop");
+  ASSERT_TRUE(sim.RunUntil([&] { return drained; }, 10 * kSecond));
+  EXPECT_EQ(sim.model().state, ModelState::kStopped);
+}
+
+TEST(Drain, AtTheTimeoutStreamsEndWithAnErrorEvent) {
+  for (const bool twice : {false, true}) {
+    SimWorkerOptions worker = SimGateway::DefaultWorker();
+    worker.step_ns = 5 * kSecond;
+    SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+    sim.WaitReady();
+    SimClient& client = sim.Post(kChat, ChatBody("abcdefghijklmnopqrstuvwxyz", R"("stream":true)"));
+    ASSERT_TRUE(sim.RunUntil([&] { return sim.model().running == 1; }));
+    const int64_t begin = sim.loop().NowNs();
+    bool drained = false;
+    sim.gateway().Drain([&] { drained = true; });
+    if (twice) sim.gateway().Drain(nullptr);
+    const Answer answer = sim.Finish(client);
+    EXPECT_TRUE(answer.whole);
+    EXPECT_EQ(ReadChatEvents(answer.body).errors, 1);
+    const int64_t took = sim.loop().NowNs() - begin;
+    EXPECT_TRUE(twice ? took < kSecond : took >= 30 * kSecond && took < 31 * kSecond) << took;
+    EXPECT_TRUE(sim.RunUntil([&] { return drained; }, 10 * kSecond));
+  }
+}
+
+TEST(Options, ContradictionsAreRefused) {
+  const auto loop = net::SimLoop::Make();
+  const auto create = [&](const std::function<void(GatewayOptions&)>& change) {
+    GatewayOptions options = SimGateway::DefaultOptions();
+    change(options);
+    return Gateway::Create(*loop, std::move(options), std::make_unique<SimLauncher>(*loop, SimWorkerOptions{})).status();
+  };
+  EXPECT_TRUE(create([](GatewayOptions&) {}).ok());
+  EXPECT_EQ(create([](GatewayOptions& o) { o.models.clear(); }).code(), Code::kInvalidArgument);
+  EXPECT_EQ(create([](GatewayOptions& o) { o.models.push_back(o.models[0]); }).code(), Code::kInvalidArgument);
+  EXPECT_EQ(create([](GatewayOptions& o) { o.address = "0.0.0.0"; }).code(), Code::kInvalidArgument);
+  EXPECT_TRUE(create([](GatewayOptions& o) {
+                o.address = "0.0.0.0";
+                o.keys = {{"a", "secret"}};
+              }).ok());
+  EXPECT_EQ(create([](GatewayOptions& o) { o.address = "example.org"; }).code(), Code::kInvalidArgument);
+  EXPECT_EQ(create([](GatewayOptions& o) { o.keys = {{"a", "1"}, {"a", "2"}}; }).code(), Code::kInvalidArgument);
+  EXPECT_EQ(create([](GatewayOptions& o) { o.models[0].path = "/nonexistent.gguf"; }).code(), Code::kNotFound);
+  EXPECT_EQ(create([](GatewayOptions& o) { o.models[0].context = kTinyContext + 1; }).code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace millrace::gateway
