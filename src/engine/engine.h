@@ -29,6 +29,9 @@ inline constexpr uint32_t kMaxOutputTokens = 256;
 struct EngineOptions {
   std::vector<TokenId> end_of_sequence = {};  // the model's own stop tokens
   uint32_t prefill_chunk = 256;               // prompt tokens of one step
+  // A step takes fewer prompt tokens when they would need longer than this: everybody else waits for it, and so does whoever watches
+  // the heartbeat. 0 = no limit.
+  int64_t target_step_ns = 1'000'000'000;
   uint32_t max_waiting = 256;
   // Called before each launch with the requests of that step: whoever survives a crash of it can tell whom to blame.
   std::function<void(std::span<const RequestId>)> on_step = nullptr;
@@ -113,6 +116,7 @@ class Engine {
   Engine(std::unique_ptr<model::ModelRunner> runner, EngineOptions options, const SchedulerLimits& limits);
 
   void ExpireDeadlines(int64_t now);
+  void AdaptPrefill(uint64_t prefilled, int64_t step_ns);
   void Prepare(std::span<const PlannedSpan> plan, Flight& flight);
   Status Launch(Flight& flight);
   Status Collect(Flight& flight);
@@ -126,6 +130,7 @@ class Engine {
   std::unique_ptr<model::ModelRunner> runner_;
   EngineOptions options_;
   Scheduler scheduler_;
+  uint32_t prefill_budget_;  // prompt tokens of the next step
   Sampler sampler_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // by arrival; unique_ptr because the scheduler points at them
   size_t max_sequences_;

@@ -223,6 +223,44 @@ TEST(Engine, CancelAtEveryPointLeaksNothing) {
   }
 }
 
+// Random submissions, cancels, device failures and full sinks: every accepted request ends exactly once and nothing stays behind.
+TEST(Engine, EveryRequestEndsOnceWhateverHappens) {
+  for (uint32_t seed = 0; seed < 150; ++seed) {
+    std::mt19937 random(seed);
+    Fixture fixture(RandomRunner(random), {.end_of_sequence = {3}, .prefill_chunk = static_cast<uint32_t>(1 + random() % 20)});
+    if (seed % 3 == 0) fixture.runner->FailAt(1 + random() % 60);
+    std::vector<RequestId> accepted;
+    RequestId next = 1;
+    for (int action = 0; action < 150; ++action) {
+      const auto kind = random() % 8;
+      if (kind == 0) {
+        Request request = RandomRequest(random, next, 64);
+        if (random() % 8 == 0) request.deadline_ns = 1;
+        if (fixture.engine->Submit(std::move(request)).ok()) accepted.push_back(next);
+        ++next;
+      } else if (kind == 1) {
+        fixture.engine->Cancel(1 + random() % next);
+      } else if (kind == 2) {
+        fixture.sink.set_room(static_cast<int>(random() % 4));
+        fixture.engine->Publish(fixture.sink);
+      } else {
+        static_cast<void>(fixture.engine->Step());  // may fail where it is told to
+      }
+      const EngineStats stats = fixture.engine->Stats();
+      ASSERT_LE(stats.used_blocks, stats.blocks);
+      ASSERT_LE(stats.running, stats.slots);
+    }
+    fixture.sink.set_room(-1);
+    while (fixture.engine->HasWork() || fixture.engine->HasOutput()) {
+      static_cast<void>(fixture.engine->Step());
+      ASSERT_TRUE(fixture.engine->Publish(fixture.sink));
+    }
+    fixture.ExpectEmpty();
+    ASSERT_EQ(fixture.sink.answers().size(), accepted.size());
+    for (const RequestId id : accepted) EXPECT_NE(fixture.sink.answers()[id].finish, FinishReason::kNone);
+  }
+}
+
 TEST(Engine, StopTokenEndsAndIsNotEmitted) {
   const Request plain = MakeRequest(1, 6, 30);
   const std::vector<TokenId> expected = ExpectedGreedy(plain.prompt, 30);
@@ -401,6 +439,18 @@ TEST(Engine, LongPromptDoesNotStopDecoding) {
   EXPECT_EQ(fixture.runner->largest_span(), 8U);
   EXPECT_EQ(fixture.runner->largest_step(), 9U);
   fixture.Drain();
+}
+
+// A machine that is too slow for the chunk gets smaller ones, and a first guess from the size of the weights.
+TEST(Engine, PrefillStaysWithinTheTimeOfAStep) {
+  Fixture fixture({.blocks = 200, .context = 500, .max_batch_tokens = 500, .weight_bytes = 500'000, .token_ns = 100'000},
+                  {.prefill_chunk = 256, .target_step_ns = 5'000'000});
+  ASSERT_TRUE(fixture.engine->Submit(MakeRequest(1, 450, 2)).ok());
+  ASSERT_TRUE(fixture.engine->Step().ok());
+  EXPECT_EQ(fixture.runner->largest_span(), 250U);
+  fixture.Drain();
+  EXPECT_EQ(fixture.sink.answers()[1].tokens, ExpectedGreedy(MakeRequest(1, 450, 2).prompt, 2));
+  EXPECT_GT(fixture.runner->launches(), 4U) << "50 tokens are what a step has time for";
 }
 
 TEST(Engine, FailedStepEndsWhoRunsAndSparesWhoWaits) {

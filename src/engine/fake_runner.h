@@ -3,8 +3,10 @@
 // alone.
 #pragma once
 
-#include <memory>
+#include <algorithm>
+#include <chrono>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "base/philox.h"
@@ -22,6 +24,8 @@ struct FakeRunnerOptions {
   uint32_t max_batch_tokens = 64;
   bool contiguous = false;
   bool mixes = true;
+  uint64_t weight_bytes = 0;
+  int64_t token_ns = 0;  // real time that each token of a step takes
 };
 
 inline uint64_t FakeHash(std::span<const TokenId> history) {
@@ -56,6 +60,7 @@ class FakeRunner final : public model::ModelRunner {
     info_.kv_contiguous = options.contiguous;
     info_.mixes_prefill_and_decode = options.mixes;
     info_.deterministic = true;
+    info_.weight_bytes = options.weight_bytes;
     history_.reserve(options.context);
     results_.reserve(options.slots);
   }
@@ -79,6 +84,9 @@ class FakeRunner final : public model::ModelRunner {
     for (const model::BlockChange& change : batch.block_changes)
       tables_[change.slot * table_stride_ + change.index] = change.block;
     for (const model::SpanOfTokens& span : batch.spans) RETURN_IF_ERROR(Store(batch, span));
+    if (options_.token_ns > 0) {
+      std::this_thread::sleep_for(std::chrono::nanoseconds(options_.token_ns * static_cast<int64_t>(batch.tokens.size())));
+    }
     results_.clear();
     for (const model::OutputRow& row : batch.outputs) {
       for (const model::SpanOfTokens& span : batch.spans) {

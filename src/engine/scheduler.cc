@@ -75,8 +75,8 @@ void Scheduler::PlanDecode() {
   }
 }
 
-void Scheduler::PlanPrefill() {
-  uint32_t budget = std::min(limits_.prefill_chunk, limits_.max_batch_tokens - planned_tokens_);
+void Scheduler::PlanPrefill(uint32_t prefill_tokens) {
+  uint32_t budget = std::min(prefill_tokens, limits_.max_batch_tokens - planned_tokens_);
   for (Sequence* sequence : running_) {
     if (budget == 0) return;
     if (sequence->decoding()) continue;
@@ -89,19 +89,19 @@ void Scheduler::PlanPrefill() {
   }
 }
 
-std::span<const PlannedSpan> Scheduler::Plan() {
+std::span<const PlannedSpan> Scheduler::Plan(uint32_t prefill_tokens) {
   Admit();
   plan_.clear();
   planned_tokens_ = 0;
   if (limits_.mixes_prefill_and_decode) {
     PlanDecode();
-    PlanPrefill();
+    PlanPrefill(prefill_tokens);
     return plan_;
   }
   prefill_turn_ = !prefill_turn_;
-  if (prefill_turn_) PlanPrefill();
+  if (prefill_turn_) PlanPrefill(prefill_tokens);
   if (plan_.empty()) PlanDecode();
-  if (plan_.empty()) PlanPrefill();
+  if (plan_.empty()) PlanPrefill(prefill_tokens);
   return plan_;
 }
 

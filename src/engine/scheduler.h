@@ -24,7 +24,6 @@ struct SchedulerLimits {
   uint32_t block_tokens = 0;
   uint32_t context = 0;
   uint32_t max_batch_tokens = 0;  // of one step
-  uint32_t prefill_chunk = 256;   // prompt tokens of one step
   uint32_t max_waiting = 256;
   bool contiguous = false;
   bool mixes_prefill_and_decode = true;  // false: steps of the two kinds alternate
@@ -48,9 +47,9 @@ class Scheduler {
   // To the waiting. kResourceExhausted when the queue is full.
   Status Add(Sequence& sequence);
 
-  // Admits what fits, then lays out the next step; empty when there is nothing to compute. Valid until the next call of any
-  // method.
-  std::span<const PlannedSpan> Plan();
+  // Admits what fits, then lays out the next step with at most `prefill_tokens` (>= 1) prompt tokens; empty when there is nothing to
+  // compute. Valid until the next call of any method.
+  std::span<const PlannedSpan> Plan(uint32_t prefill_tokens);
 
   // Takes a sequence out in any state and frees its slot and blocks.
   void Remove(Sequence& sequence);
@@ -64,7 +63,7 @@ class Scheduler {
   void Admit();
   bool TryAdmit(Sequence& sequence);
   void PlanDecode();
-  void PlanPrefill();
+  void PlanPrefill(uint32_t prefill_tokens);
   uint32_t BlocksFor(uint32_t tokens) const;
 
   SchedulerLimits limits_;
