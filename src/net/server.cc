@@ -10,8 +10,7 @@ namespace millrace::net {
 
 struct Server::Impl {
   Impl(Loop& event_loop, const Router& router, ServerOptions options)
-      : loop(event_loop),
-        core(std::make_shared<ServerCore>(ServerCore{event_loop, router, std::move(options), {}, false, 0, 1, {}, {}})) {
+      : loop(event_loop), core(std::make_shared<ServerCore>(event_loop, router, std::move(options))) {
     core->id_prefix = static_cast<uint64_t>(loop.WallNs()) / 1'000'000;
     core->on_closed = [this](Connection& connection) { OnClosed(connection); };
     core->on_progress = [this] { CheckDrainedSoon(); };
@@ -31,7 +30,6 @@ struct Server::Impl {
   std::vector<std::unique_ptr<Listener>> listeners;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections;
   std::unordered_map<std::string, int> per_address;  // never more entries than connections
-  bool paused = false;
   bool closing = false;
   TimerId drain_timer = kNoTimer;
   TimerId check_timer = kNoTimer;  // a timer and not Post: it can be cancelled when the server goes
@@ -54,8 +52,8 @@ void Server::Impl::OnAccept(std::unique_ptr<Socket> socket) {
   const auto connection = std::make_shared<Connection>(core, std::move(socket));
   connections.emplace(connection.get(), connection);
   const int from_here = ++CountOf(connection->peer());
-  if (!paused && static_cast<int>(connections.size()) >= limits.connections) {
-    paused = true;
+  if (!core->crowded && static_cast<int>(connections.size()) >= limits.connections) {
+    core->crowded = true;
     for (const auto& listener : listeners) listener->Pause();
   }
   if (from_here > limits.connections_per_address && !connection->peer().IsLoopback()) {
@@ -68,8 +66,8 @@ void Server::Impl::OnClosed(Connection& connection) {
   --core->stats.connections;
   if (--CountOf(connection.peer()) == 0) per_address.erase(connection.peer().host);
   if (!closing) connections.erase(&connection);
-  if (paused && !closing && static_cast<int>(connections.size()) < core->options.limits.connections) {
-    paused = false;
+  if (core->crowded && !closing && static_cast<int>(connections.size()) < core->options.limits.connections) {
+    core->crowded = false;
     for (const auto& listener : listeners) listener->Resume();
   }
   CheckDrainedSoon();
@@ -116,7 +114,7 @@ Result<Address> Server::Listen(const Address& address, const ListenOptions& opti
   ASSIGN_OR_RETURN(auto listener, impl_->loop.Listen(address, options));
   const Address bound = listener->bound();
   listener->Start([impl = impl_.get()](std::unique_ptr<Socket> socket) { impl->OnAccept(std::move(socket)); });
-  if (impl_->paused) listener->Pause();
+  if (impl_->core->crowded) listener->Pause();
   impl_->listeners.push_back(std::move(listener));
   return bound;
 }

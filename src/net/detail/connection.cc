@@ -54,6 +54,7 @@ void Connection::Close() {
   if (phase_ == Phase::kClosed) return;
   const auto self = shared_from_this();
   phase_ = Phase::kClosed;
+  CountBody(0);
   EndExchange();
   core_->loop.CancelTimer(std::exchange(timer_, kNoTimer));
   socket_->Close();
@@ -125,9 +126,19 @@ void Connection::ParseInput() {
       OnParseError();
     } else if (taken == 0) {
       break;
+    } else if (state == RequestParser::State::kBody) {
+      CountBody(parser_.body_received());
     }
   }
   input_.erase(0, used);
+}
+
+void Connection::CountBody(size_t bytes) {
+  core_->bodies_bytes += bytes - counted_body_;
+  counted_body_ = bytes;
+  if (phase_ == Phase::kReading && core_->bodies_bytes > core_->options.limits.bodies_bytes) {
+    RefuseError(503, "too many large requests at once");
+  }
 }
 
 void Connection::OnParseError() {
@@ -177,6 +188,7 @@ void Connection::OnComplete() {
   parser_.Reset();
   request.peer = peer_;
   request.id = request_id_;
+  CountBody(0);
   phase_ = Phase::kHandling;
   exchange_open_ = true;
   ++core_->stats.exchanges;
@@ -224,6 +236,8 @@ void Connection::RefuseError(int status, std::string_view message) { Refuse({sta
 
 // ---- output
 
+bool Connection::MayKeepAlive() const { return !core_->draining && !core_->crowded && !input_ended_; }
+
 void Connection::WriteError(int status, std::string_view message, std::vector<Headers::Field> headers) {
   ErrorText text = core_->ShapeError(status, message);
   WriteResponse({status, std::move(text.content_type), std::move(text.body), std::move(headers)});
@@ -233,7 +247,7 @@ void Connection::WriteResponse(Response response) {
   if (phase_ == Phase::kClosed) return;
   const auto self = shared_from_this();
   if (request_id_.empty()) request_id_ = core_->NextRequestId();
-  keep_alive_ = keep_alive_ && !core_->draining && !input_ended_;
+  keep_alive_ = keep_alive_ && MayKeepAlive();
   ResponseFraming framing;
   framing.keep_alive = keep_alive_;
   framing.has_length = !HasNoBody(response.status);
@@ -242,6 +256,7 @@ void Connection::WriteResponse(Response response) {
   std::string bytes = RenderHead(response, framing, request_id_, core_->loop.WallNs());
   if (!head_only_ && framing.has_length) bytes.append(response.body);
   phase_ = Phase::kWriting;
+  CountBody(0);
   EndExchange();
   Write(std::move(bytes));
 }
@@ -249,7 +264,7 @@ void Connection::WriteResponse(Response response) {
 void Connection::BeginStream(StreamOptions options) {
   if (phase_ == Phase::kClosed) return;
   chunked_ = minor_version_ == 1;
-  keep_alive_ = keep_alive_ && chunked_ && !core_->draining && !input_ended_;
+  keep_alive_ = keep_alive_ && chunked_ && MayKeepAlive();
   ResponseFraming framing;
   framing.keep_alive = keep_alive_;
   framing.chunked = chunked_;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "net/exchange.h"
 #include "net/loop.h"
@@ -20,11 +21,16 @@ namespace millrace::net {
 
 // What the connections of a server share. Outlives the server while a connection is still on the stack.
 struct ServerCore {
+  ServerCore(Loop& event_loop, const Router& routes, ServerOptions server_options)
+      : loop(event_loop), router(routes), options(std::move(server_options)) {}
+
   Loop& loop;
   const Router& router;
   ServerOptions options;
   ServerStats stats;
   bool draining = false;
+  bool crowded = false;     // at the limit of connections: none is kept alive for later
+  size_t bodies_bytes = 0;  // of all bodies that are being read
   uint64_t id_prefix = 0;
   uint64_t next_request = 1;
   std::function<void(Connection&)> on_closed;  // null once the server is gone
@@ -76,6 +82,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void OnHead();
   void OnComplete();
   void OnParseError();
+  void CountBody(size_t bytes);
   bool AnswerOptions(const Request& request, const std::string& allow);
   void Refuse(Refusal refusal);
   void RefuseError(int status, std::string_view message);
@@ -83,6 +90,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void Write(std::string bytes);
   void OnWritten(const Status& status);
+  bool MayKeepAlive() const;
   void AfterResponse();
   void Linger();
   void EndExchange();
@@ -124,6 +132,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   int64_t timer_at_ns_ = 0;
   int64_t deadline_ns_ = 0;  // of the idle time, the head or the linger time
   int64_t body_begin_ns_ = 0;
+  size_t counted_body_ = 0;  // our part of ServerCore::bodies_bytes
   int64_t last_frame_ns_ = 0;
   int64_t write_progress_ns_ = 0;
   size_t write_unsent_ = 0;
