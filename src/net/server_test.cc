@@ -38,6 +38,22 @@ TEST(Server, AnswersAndKeepsTheConnection) {
   EXPECT_EQ(world.server->stats().exchanges, 0U);
 }
 
+TEST(Server, NothingOfARequestSticksToTheNext) {
+  World world;
+  auto client = world.Ask(
+      "HEAD /hello HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nX-Request-Id: mine\r\n"
+      "Origin: https://app.example\r\n\r\n");
+  EXPECT_TRUE(client->Has("x-request-id: mine\r\n"));
+  EXPECT_TRUE(client->Has("Access-Control-Allow-Origin: https://app.example\r\n"));
+  client->received.clear();
+  client->Send("no request\r\n");
+  world.loop->RunUntilIdle();
+  EXPECT_EQ(client->status(), 400);
+  EXPECT_TRUE(client->Has("x-request-id: req-"));
+  EXPECT_FALSE(client->Has("Access-Control"));
+  EXPECT_TRUE(client->received.ends_with("}"));  // with its body
+}
+
 TEST(Server, SpeaksHttp10) {
   World world;
   auto client = world.Ask("GET /hello HTTP/1.0\r\nHost: localhost\r\n\r\n");
