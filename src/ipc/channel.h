@@ -48,9 +48,8 @@ class GatewayChannel {
   const WorkerSigns& signs() const { return signs_; }
   uint32_t incarnation() const { return incarnation_; }
 
-  int wake_fd() const {
-    return wake_fd_;
-  }                  // readable when the worker has pushed and we had asked (PrepareSleep); -1 with a callback
+  // Readable when the worker has pushed and we had asked (PrepareSleep); -1 with a callback.
+  int wake_fd() const { return wake_fd_; }
   void ClearWake();  // makes wake_fd() unreadable and takes the request for a wake-up back
 
  private:
