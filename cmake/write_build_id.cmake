@@ -1,6 +1,7 @@
 # cmake -DSOURCE_DIR=… -DVERSION=… -DOUTPUT=… -P write_build_id.cmake
 # Writes OUTPUT, only when it changes: the version and a hash over the contents of every source file.
 file(GLOB_RECURSE sources ${SOURCE_DIR}/src/*.h ${SOURCE_DIR}/src/*.cc ${SOURCE_DIR}/src/*.inc)
+list(FILTER sources EXCLUDE REGEX "_test[.]cc$|/testing/")
 list(SORT sources)
 set(digests "")
 foreach(source IN LISTS sources)

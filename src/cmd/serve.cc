@@ -103,7 +103,6 @@ class StartWatch {
     bool any = false;
     for (const auto& model : models) {
       if (model.state == gateway::ModelState::kFailed) {
-        LogError("model {}: {}", model.alias, model.cause);
         failure_ = Error(Code::kDataLoss, "model {}: {}", model.alias, model.cause);
         continue;
       }
