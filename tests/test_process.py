@@ -17,7 +17,7 @@ LONG = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 400, "ign
 
 def open_stream(server, **options):
     """(connection, response) of a streamed chat; the model is whatever the server has."""
-    alias = server.model_state()["alias"]
+    alias = server.model_state()["id"]
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.request("POST", "/v1/chat/completions", json.dumps({"model": alias, **LONG, **options}), {"Content-Type": "application/json"})
     return connection, connection.getresponse()
@@ -30,7 +30,7 @@ def frames(response):
 
 
 def short_answer(server):
-    alias = server.model_state()["alias"]
+    alias = server.model_state()["id"]
     return server.post("/v1/chat/completions", {"model": alias, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3, "ignore_eos": True})
 
 
@@ -91,7 +91,7 @@ def test_client_that_goes_away_is_cancelled(server):
 
 def test_stalled_reader_hurts_nobody(server):
     """A client that never reads its stream must not slow down or block another one."""
-    alias = server.model_state()["alias"]
+    alias = server.model_state()["id"]
     stalled = socket.create_connection(("127.0.0.1", server.port))
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     body = json.dumps({"model": alias, **LONG, "max_tokens": 3000}).encode()
@@ -164,7 +164,7 @@ def test_flood_is_refused_in_order(millrace):
     """More requests than slots and queue: each is answered, 200 or 503 with Retry-After, and the server is well afterwards."""
     import concurrent.futures
     running = Server(tiny_models()[0], "--slots", 2)
-    alias = running.model_state()["alias"]
+    alias = running.model_state()["id"]
     body = {"model": alias, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 20, "ignore_eos": True}
     with concurrent.futures.ThreadPoolExecutor(100) as pool:
         statuses = list(pool.map(lambda _: running.post("/v1/chat/completions", body)[0], range(300)))

@@ -103,15 +103,25 @@ Result<Server> FindOrStart(const Options& options, const std::string& alias) {
   return StartOwn(options);
 }
 
+// roof_gb_s of a model in a reply of /health; 0 where it is not known.
+double RoofIn(const Json& health, const std::string& alias) {
+  const Json* models = health.Find("models");
+  if (models == nullptr || !models->is_array()) return 0;
+  for (const Json& model : models->items()) {
+    const Json* id = model.Find("id");
+    const Json* roof = model.Find("roof_gb_s");
+    if (id != nullptr && *id == Json(alias) && roof != nullptr && roof->is_number()) return roof->as_double();
+  }
+  return 0;
+}
+
 // The roof is measured while the server idles; right after a start it may take a moment.
 double WaitForRoof(const HttpClient& client, const std::string& alias) {
-  for (int i = 0; i < 60; ++i) {
-    const auto reply = client.Get("/v1/models/" + alias, 500);
+  for (int i = 0; i < 50; ++i) {
+    const auto reply = client.Get("/health", 500);
     const auto json = reply.ok() ? Json::Parse(reply->body) : Result<Json>(reply.status());
-    const Json* state = json.ok() ? json->Find("millrace") : nullptr;
-    const Json* roof = state != nullptr ? state->Find("roof_gb_s") : nullptr;
-    if (roof == nullptr || !roof->is_number()) return 0;
-    if (roof->as_double() > 0) return roof->as_double();
+    const double roof = json.ok() ? RoofIn(*json, alias) : 0;
+    if (roof > 0) return roof;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return 0;

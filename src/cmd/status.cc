@@ -46,8 +46,8 @@ Status Show(const Options& options) {
               Text(version, "build").c_str());
   if (models == nullptr || !models->is_array()) return {};
   for (const Json& model : models->items()) {
-    const std::string name = Text(model, "alias").empty() ? Text(model, "id") : Text(model, "alias");
-    std::printf("  %-24s %-9s pid %s  %s\n", name.c_str(), Text(model, "state").c_str(), Text(model, "pid").c_str(),
+    std::printf("  %-24s %-9s pid %-7s %s running, %s waiting  %s\n", Text(model, "id").c_str(), Text(model, "state").c_str(),
+                Text(model, "pid").c_str(), Text(model, "running").c_str(), Text(model, "waiting").c_str(),
                 Text(model, "cause").c_str());
   }
   return {};
