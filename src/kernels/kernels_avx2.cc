@@ -143,86 +143,134 @@ void PrefetchGroup(const std::byte* data) {
   for (size_t at = 0; at < kBytes; at += 64) _mm_prefetch(data + kPrefetchBytes + at, _MM_HINT_T0);
 }
 
-// kM activation rows from row m on, times one strip. The weights are unpacked once for all kM rows.
-template <int kM>
-void StripQ4_1(const PackedMatrix& w, size_t strip, const QuantRows& x, size_t m, const OutputRows& y) {
-  const uint32_t groups = w.cols / kGroupCols;
-  const std::byte* data = w.data + strip * groups * kQ4_1GroupBytes;
-  const int8_t* codes = x.codes + m * x.cols;
-  const float* scales = x.scales + m * groups;
-  const float* sums = x.sums + m * groups;
-  const __m256i nibble = _mm256_set1_epi8(0xF);
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256 total[kM];
-  for (int i = 0; i < kM; ++i) total[i] = _mm256_setzero_ps();
-  for (uint32_t group = 0; group < groups; ++group, data += kQ4_1GroupBytes) {
-    if (m == 0) PrefetchGroup<kQ4_1GroupBytes>(data);
-    // A pair of products is at most 2 * 15 * 127 = 3,810: the eight pairs of a group fit 16 bits.
-    __m256i chain[kM];
-    for (int j = 0; j < 4; ++j) {
-      const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + 32 + 32 * j));
-      const __m256i low = _mm256_and_si256(both, nibble);
-      const __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
-      for (int i = 0; i < kM; ++i) {
-        const int8_t* at = codes + size_t(i) * x.cols + group * kGroupCols + 4 * j;
-        const __m256i first = _mm256_maddubs_epi16(low, Broadcast4(at));
-        const __m256i second = _mm256_maddubs_epi16(high, Broadcast4(at + 16));
-        chain[i] = j == 0 ? _mm256_add_epi16(first, second) : _mm256_add_epi16(_mm256_add_epi16(chain[i], first), second);
-      }
-    }
-    const __m256 scale_w = LoadHalves(data);
-    const __m256 min_w = LoadHalves(data + 16);
-    for (int i = 0; i < kM; ++i) {
-      const size_t at = size_t(i) * groups + group;
-      const __m256 dot = _mm256_cvtepi32_ps(_mm256_madd_epi16(chain[i], ones));
-      total[i] = _mm256_fmadd_ps(_mm256_mul_ps(scale_w, _mm256_broadcast_ss(scales + at)), dot, total[i]);
-      total[i] = _mm256_fmadd_ps(min_w, _mm256_broadcast_ss(sums + at), total[i]);
+// Integer sums are free to be reordered, and GCC does: across the steps of a loop it keeps all products alive and spills most of
+// them. This pins a sum where it stands.
+void Pin(__m256i& value) { __asm__("" : "+x"(value)); }
+
+// kM activation rows from row m on, times kS strips. The weights are unpacked once for all rows, and each broadcast of activations
+// serves all strips: with one strip, four rows are bound by the loads.
+template <int kM, int kS>
+struct Tile {
+  const PackedMatrix& w;
+  const QuantRows& x;
+  const OutputRows& y;
+  size_t m;
+  size_t strip;
+
+  size_t groups() const { return w.cols / kGroupCols; }
+  const int8_t* Codes(int i, size_t group) const { return x.codes + (m + size_t(i)) * x.cols + group * kGroupCols; }
+  size_t ScaleIndex(int i, size_t group) const { return (m + size_t(i)) * groups() + group; }
+  void Store(const __m256 (&total)[kS][kM]) const {
+    for (int s = 0; s < kS; ++s) {
+      for (int i = 0; i < kM; ++i) StoreStrip(w, y, m + size_t(i), strip + size_t(s), total[s][i]);
     }
   }
-  for (int i = 0; i < kM; ++i) StoreStrip(w, y, m + size_t(i), strip, total[i]);
+};
+
+template <int kM, int kS>
+void TileQ4_1(const Tile<kM, kS>& tile) {
+  const size_t strip_bytes = tile.groups() * kQ4_1GroupBytes;
+  const std::byte* data = tile.w.data + tile.strip * strip_bytes;
+  const __m256i nibble = _mm256_set1_epi8(0xF);
+  __m256 total[kS][kM] = {};
+  for (size_t group = 0; group < tile.groups(); ++group, data += kQ4_1GroupBytes) {
+    __m256i chain[kS][kM] = {};
+    for (int s = 0; s < kS && tile.m == 0; ++s) PrefetchGroup<kQ4_1GroupBytes>(data + size_t(s) * strip_bytes);
+    for (int j = 0; j < 4; ++j) {
+      __m256i low[kS];
+      __m256i high[kS];
+      for (int s = 0; s < kS; ++s) {
+        const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + size_t(s) * strip_bytes + 32 + 32 * j));
+        low[s] = _mm256_and_si256(both, nibble);
+        high[s] = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
+      }
+      for (int i = 0; i < kM; ++i) {
+        const __m256i first = Broadcast4(tile.Codes(i, group) + 4 * j);
+        const __m256i second = Broadcast4(tile.Codes(i, group) + 16 + 4 * j);
+        for (int s = 0; s < kS; ++s) {
+          // A pair of products is at most 2 * 15 * 127 = 3,810: the eight pairs of a row and group fit 16 bits.
+          chain[s][i] = _mm256_add_epi16(chain[s][i], _mm256_maddubs_epi16(low[s], first));
+          chain[s][i] = _mm256_add_epi16(chain[s][i], _mm256_maddubs_epi16(high[s], second));
+          Pin(chain[s][i]);
+        }
+      }
+    }
+    for (int s = 0; s < kS; ++s) {
+      const __m256 scale_w = LoadHalves(data + size_t(s) * strip_bytes);
+      const __m256 min_w = LoadHalves(data + size_t(s) * strip_bytes + 16);
+      for (int i = 0; i < kM; ++i) {
+        const size_t at = tile.ScaleIndex(i, group);
+        const __m256 dot = _mm256_cvtepi32_ps(_mm256_madd_epi16(chain[s][i], _mm256_set1_epi16(1)));
+        total[s][i] = _mm256_fmadd_ps(_mm256_mul_ps(scale_w, _mm256_broadcast_ss(tile.x.scales + at)), dot, total[s][i]);
+        total[s][i] = _mm256_fmadd_ps(min_w, _mm256_broadcast_ss(tile.x.sums + at), total[s][i]);
+      }
+    }
+  }
+  tile.Store(total);
 }
 
-template <int kM>
-void StripQ8_0(const PackedMatrix& w, size_t strip, const QuantRows& x, size_t m, const OutputRows& y) {
-  const uint32_t groups = w.cols / kGroupCols;
-  const std::byte* data = w.data + strip * groups * kQ8_0GroupBytes;
-  const int8_t* codes = x.codes + m * x.cols;
-  const float* scales = x.scales + m * groups;
+template <int kM, int kS>
+void TileQ8_0(const Tile<kM, kS>& tile) {
+  const size_t strip_bytes = tile.groups() * kQ8_0GroupBytes;
+  const std::byte* data = tile.w.data + tile.strip * strip_bytes;
   const __m256i ones = _mm256_set1_epi16(1);
-  __m256 total[kM];
-  for (int i = 0; i < kM; ++i) total[i] = _mm256_setzero_ps();
-  for (uint32_t group = 0; group < groups; ++group, data += kQ8_0GroupBytes) {
-    if (m == 0) PrefetchGroup<kQ8_0GroupBytes>(data);
-    __m256i sum[kM];
+  __m256 total[kS][kM] = {};
+  for (size_t group = 0; group < tile.groups(); ++group, data += kQ8_0GroupBytes) {
+    __m256i sum[kS][kM] = {};
+    for (int s = 0; s < kS && tile.m == 0; ++s) PrefetchGroup<kQ8_0GroupBytes>(data + size_t(s) * strip_bytes);
     for (int j = 0; j < 8; ++j) {
-      const __m256i code = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + 16 + 32 * j));
-      const __m256i magnitude = _mm256_abs_epi8(code);  // -128 becomes 128, read as unsigned
+      __m256i code[kS];
+      __m256i magnitude[kS];
+      for (int s = 0; s < kS; ++s) {
+        code[s] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + size_t(s) * strip_bytes + 16 + 32 * j));
+        magnitude[s] = _mm256_abs_epi8(code[s]);  // -128 becomes 128, read as unsigned
+      }
       for (int i = 0; i < kM; ++i) {
-        // A pair is at most 2 * 128 * 127 = 32,512: one product fits 16 bits, a second would not.
-        const __m256i four = Broadcast4(codes + size_t(i) * x.cols + group * kGroupCols + 4 * j);
-        const __m256i pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(four, code)), ones);
-        sum[i] = j == 0 ? pairs : _mm256_add_epi32(sum[i], pairs);
+        const __m256i four = Broadcast4(tile.Codes(i, group) + 4 * j);
+        for (int s = 0; s < kS; ++s) {
+          // A pair is at most 2 * 128 * 127 = 32,512: one product fits 16 bits, a second would not.
+          const __m256i products = _mm256_maddubs_epi16(magnitude[s], _mm256_sign_epi8(four, code[s]));
+          sum[s][i] = _mm256_add_epi32(sum[s][i], _mm256_madd_epi16(products, ones));
+          Pin(sum[s][i]);
+        }
       }
     }
-    const __m256 scale_w = LoadHalves(data);
-    for (int i = 0; i < kM; ++i) {
-      const __m256 scale = _mm256_mul_ps(scale_w, _mm256_broadcast_ss(scales + size_t(i) * groups + group));
-      total[i] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum[i]), total[i]);
+    for (int s = 0; s < kS; ++s) {
+      const __m256 scale_w = LoadHalves(data + size_t(s) * strip_bytes);
+      for (int i = 0; i < kM; ++i) {
+        const __m256 scale = _mm256_mul_ps(scale_w, _mm256_broadcast_ss(tile.x.scales + tile.ScaleIndex(i, group)));
+        total[s][i] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum[s][i]), total[s][i]);
+      }
     }
   }
-  for (int i = 0; i < kM; ++i) StoreStrip(w, y, m + size_t(i), strip, total[i]);
+  tile.Store(total);
+}
+
+template <bool kAffine, int kM, int kS>
+void RunTile(const Tile<kM, kS>& tile) {
+  if constexpr (kAffine) {
+    TileQ4_1(tile);
+  } else {
+    TileQ8_0(tile);
+  }
 }
 
 // Strips outside, so that a strip is read from memory once and from the first-level cache for all further activation rows.
-template <void (*kStrip4)(const PackedMatrix&, size_t, const QuantRows&, size_t, const OutputRows&),
-          void (*kStrip2)(const PackedMatrix&, size_t, const QuantRows&, size_t, const OutputRows&),
-          void (*kStrip1)(const PackedMatrix&, size_t, const QuantRows&, size_t, const OutputRows&)>
+template <bool kAffine>
 void MatmulQuant(const PackedMatrix& w, IndexRange strips, const QuantRows& x, uint32_t rows, const OutputRows& y) {
-  for (size_t strip = strips.begin; strip < strips.end; ++strip) {
+  size_t strip = strips.begin;
+  if (rows >= 4) {
+    for (; strip + 2 <= strips.end; strip += 2) {
+      size_t m = 0;
+      for (; m + 4 <= rows; m += 4) RunTile<kAffine>(Tile<4, 2>{w, x, y, m, strip});
+      for (; m < rows; ++m) RunTile<kAffine>(Tile<1, 2>{w, x, y, m, strip});
+    }
+  }
+  for (; strip < strips.end; ++strip) {
     size_t m = 0;
-    for (; m + 4 <= rows; m += 4) kStrip4(w, strip, x, m, y);
-    for (; m + 2 <= rows; m += 2) kStrip2(w, strip, x, m, y);
-    for (; m < rows; ++m) kStrip1(w, strip, x, m, y);
+    for (; m + 4 <= rows; m += 4) RunTile<kAffine>(Tile<4, 1>{w, x, y, m, strip});
+    for (; m + 2 <= rows; m += 2) RunTile<kAffine>(Tile<2, 1>{w, x, y, m, strip});
+    for (; m < rows; ++m) RunTile<kAffine>(Tile<1, 1>{w, x, y, m, strip});
   }
 }
 
@@ -564,8 +612,8 @@ uint64_t ReadSum(const std::byte* data, size_t bytes) {
 constinit const KernelTable kAvx2Table = {
     .isa = Isa::kAvx2,
     .quantize_row = QuantizeRow,
-    .matmul_q4_1 = MatmulQuant<StripQ4_1<4>, StripQ4_1<2>, StripQ4_1<1>>,
-    .matmul_q8_0 = MatmulQuant<StripQ8_0<4>, StripQ8_0<2>, StripQ8_0<1>>,
+    .matmul_q4_1 = MatmulQuant<true>,
+    .matmul_q8_0 = MatmulQuant<false>,
     .matmul_f32 = MatmulF32,
     .rms_norm = RmsNorm,
     .silu_mul = SiluMul,

@@ -14,11 +14,20 @@ uint32_t TotalStrips(const StackedWeight& weight) {
   return total;
 }
 
-// Strips of one piece of work: some 16 KiB of weights for one row, less for many, so that a piece takes about half a microsecond to a few.
-size_t StripGrain(const StackedWeight& weight, uint32_t rows) {
-  const size_t strip_bytes = std::max<size_t>(1, weight.source_bytes * kernels::kStripRows / weight.rows);
-  return std::max<size_t>(1, 16384 / strip_bytes / std::max(1U, rows / 4));
+// Strips are handed out in pairs, because the kernels take two at a time for many rows. A piece is some 16 KiB of weights for one
+// row, less for many, so that it takes a few microseconds at least.
+constexpr size_t kUnitStrips = 2;
+
+kernels::SectionSize PiecesOf(size_t strips, size_t strip_bytes, uint32_t rows) {
+  const size_t grain = 16384 / std::max<size_t>(1, kUnitStrips * strip_bytes) / std::max(1U, rows / 4);
+  return {.items = (strips + kUnitStrips - 1) / kUnitStrips, .grain = std::max<size_t>(rows < 4 ? 1 : 2, grain)};
 }
+
+kernels::IndexRange StripsOf(kernels::IndexRange units, size_t strips) {
+  return {units.begin * kUnitStrips, std::min(units.end * kUnitStrips, strips)};
+}
+
+size_t StripBytes(const StackedWeight& weight) { return weight.source_bytes * kernels::kStripRows / weight.rows; }
 
 // Calls fn(segment, strips) for the parts of the segments that lie in `share` of all strips, counted through.
 template <typename Fn>
@@ -90,15 +99,15 @@ CpuBackend::ReadyRows CpuBackend::Prepare(uint32_t thread, const RowSource& sour
 template <typename Fn>
 void CpuBackend::RunProduct(const char* name, const Product& product, Fn&& finish) {
   PrepareShared(product.source, product.norm, product.weight);
-  const kernels::SectionSize size{.items = TotalStrips(product.weight), .grain = StripGrain(product.weight, product.source.rows)};
-  pool_.Run(name, size, [&](kernels::SectionContext& context) {
+  const size_t strips = TotalStrips(product.weight);
+  pool_.Run(name, PiecesOf(strips, StripBytes(product.weight), product.source.rows), [&](kernels::SectionContext& context) {
     const ReadyRows rows = Prepare(context.thread(), product.source, product.norm, product.weight);
     do {
-      ForStrips(product.weight, context.range(), [&](const WeightSegment& segment, kernels::IndexRange strips) {
+      ForStrips(product.weight, StripsOf(context.range(), strips), [&](const WeightSegment& segment, kernels::IndexRange part) {
         kernels::OutputRows out = product.out;
         out.data += segment.row_offset;
-        Multiply(segment.matrix, strips, rows, out);
-        finish(segment, strips);
+        Multiply(segment.matrix, part, rows, out);
+        finish(segment, part);
       });
     } while (context.Next());
   });
@@ -249,11 +258,11 @@ CpuBackend::Act CpuBackend::MlpIn(Act x, const model::MlpInOp<Weight>& op) {
   const RowSource source = AllRows(x);
   PrepareShared(source, &norm, weight);
   // The same strips of both at once: gate meets up while they are in the cache.
-  const kernels::SectionSize size{.items = kernels::Strips(gate.rows), .grain = (StripGrain(weight, source.rows) + 1) / 2};
-  pool_.Run("mlp_in", size, [&](kernels::SectionContext& context) {
+  const size_t all_strips = kernels::Strips(gate.rows);
+  pool_.Run("mlp_in", PiecesOf(all_strips, 2 * StripBytes(weight), source.rows), [&](kernels::SectionContext& context) {
     const ReadyRows rows = Prepare(context.thread(), source, &norm, weight);
     do {
-      const kernels::IndexRange strips = context.range();
+      const kernels::IndexRange strips = StripsOf(context.range(), all_strips);
       Multiply(gate, strips, rows, {.data = gate_, .stride = gate.rows, .add = false});
       Multiply(up, strips, rows, {.data = up_, .stride = gate.rows, .add = false});
       const size_t begin = strips.begin * kernels::kStripRows;
