@@ -33,7 +33,7 @@ struct ServerLimits {
   size_t unsent_bytes = 256 << 10;          // a stream that is this far behind is cancelled
   int64_t heartbeat_ns = 15 * kSecondNs;    // silence on a stream before a heartbeat goes out
   int64_t linger_ns = 2 * kSecondNs;        // how long unread input is drained so that the last answer arrives
-  size_t bodies_bytes = size_t{256} << 20;  // 503: all bodies that are being read, together
+  size_t bodies_bytes = size_t{256} << 20;  // 503: all bodies together, until their answer begins
   int connections = 4096;                   // accepting pauses, and answers say Connection: close
   int connections_per_address = 256;        // off loopback; 503
 };

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -419,6 +420,7 @@ TEST(AsioLoop, TakesWorkFromOtherThreads) {
   const auto loop = MakeAsioLoop();
   int count = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 250; ++i) {
@@ -431,6 +433,19 @@ TEST(AsioLoop, TakesWorkFromOtherThreads) {
   loop->Run();
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(count, 1000);
+}
+
+TEST(AsioLoop, DropsCompletionsThatWaitWhenTheirExecutorGoes) {
+  const auto loop = MakeAsioLoop();
+  auto executor = loop->MakeExecutor("text");
+  std::atomic<int> tasks = 0;
+  int completions = 0;
+  for (int i = 0; i < 2; ++i) executor->Run([&] { ++tasks; }, [&] { ++completions; });
+  while (tasks < 2) std::this_thread::yield();  // the first completion is posted before the second task begins
+  executor.reset();
+  loop->Post([&] { loop->Stop(); });
+  loop->Run();
+  EXPECT_EQ(completions, 0);
 }
 
 TEST(AsioLoop, KnowsHowManyConnectionsFit) {
@@ -487,6 +502,21 @@ TEST(SimLoop, IdleMeansThatOnlyTimersAreLeft) {
   EXPECT_TRUE(timer);
   EXPECT_EQ(loop->NowNs(), before + 2000 * kMs);
   EXPECT_FALSE(loop->Step());
+}
+
+TEST(SimLoop, ClosingWithUnreadInputResetsThePeerAsTcpDoes) {
+  const auto loop = SimLoop::Make();
+  auto listener = loop->Listen({"127.0.0.1", 0}, {}).value();
+  std::unique_ptr<Socket> server;
+  listener->Start([&](std::unique_ptr<Socket> socket) { server = std::move(socket); });
+  auto client = loop->Connect(listener->bound()).value();
+  client->Write("never read", {});
+  Status seen;
+  client->Read([&](const Result<std::string_view>& result) { seen = result.status(); });
+  loop->RunUntilIdle();
+  server->Close();
+  loop->RunUntilIdle();
+  EXPECT_EQ(seen.code(), Code::kUnavailable);
 }
 
 TEST(SimLoop, ResetsConnectionsAsOftenAsAsked) {

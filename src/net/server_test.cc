@@ -121,6 +121,15 @@ TEST(Server, RefusesWithTheRightStatusAndClosesWhereFramingIsLost) {
   }
 }
 
+TEST(Server, ARefusalArrivesAlthoughTheBodyIsStillComing) {
+  World world;
+  auto client = world.Ask(Post("/admin", std::string(500'000, 'x')));
+  world.loop->RunFor(5'000 * kMs);
+  EXPECT_EQ(client->status(), 401);
+  EXPECT_TRUE(client->ended);
+  EXPECT_FALSE(client->broken);
+}
+
 TEST(Server, TheErrorHookShapesErrors) {
   ServerOptions options;
   options.hooks.error_body = [](int status, std::string_view) { return ErrorText{"text/x", fmt::format("E{}", status)}; };
@@ -235,6 +244,7 @@ TEST(Server, AcceptsNoMoreThanItsLimitAndGoesOnWhenSomeLeave) {
   options.limits.connections = 3;
   World world({}, std::move(options));
   std::vector<std::unique_ptr<Client>> clients;
+  clients.reserve(5);
   for (int i = 0; i < 5; ++i) clients.push_back(world.Ask(kGet));
   EXPECT_EQ(world.server->stats().connections, 3U);
   EXPECT_EQ(clients[2]->status(), 200);
@@ -252,7 +262,7 @@ TEST(Server, AcceptsNoMoreThanItsLimitAndGoesOnWhenSomeLeave) {
   EXPECT_TRUE(world.Ask(kGet)->Has("Connection: keep-alive"));
 }
 
-TEST(Server, BodiesBeingReadHaveOneBudget) {
+TEST(Server, BodiesHaveOneBudgetUntilTheirAnswerBegins) {
   ServerOptions options;
   options.limits.bodies_bytes = 10'000;
   World world({}, std::move(options));
@@ -266,6 +276,10 @@ TEST(Server, BodiesBeingReadHaveOneBudget) {
   world.loop->RunUntilIdle();
   EXPECT_EQ(first->status(), 200);
   EXPECT_EQ(world.Ask(Post("/echo/1", std::string(9000, 'x')))->status(), 200);  // all was given back
+  auto holding = world.Ask("GET /hold HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000\r\n\r\n" + std::string(6000, 'x'));
+  EXPECT_EQ(world.Ask(begun)->status(), 503);
+  world.held.front()->Respond(200, "text/plain", "");
+  EXPECT_EQ(world.Ask(begun)->status(), 0);
 }
 
 // ---- graceful stop
@@ -291,6 +305,7 @@ TEST(Server, DrainsWhatRunsAndRefusesTheRest) {
   EXPECT_EQ(idle->status(), 503);
   EXPECT_TRUE(idle->Has("Connection: close"));
   EXPECT_EQ(health->status(), 200);
+  EXPECT_TRUE(health->Has("Connection: close"));
   EXPECT_FALSE(done);
   world.stream->Send("data: end\n\n");
   world.stream->Finish();

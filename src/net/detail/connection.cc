@@ -184,11 +184,12 @@ void Connection::OnHead() {
 }
 
 void Connection::OnComplete() {
+  CountBody(parser_.body_received());
+  if (phase_ != Phase::kReading) return;  // refused
   Request request = parser_.TakeRequest();
   parser_.Reset();
   request.peer = peer_;
   request.id = request_id_;
-  CountBody(0);
   phase_ = Phase::kHandling;
   exchange_open_ = true;
   ++core_->stats.exchanges;
@@ -274,6 +275,7 @@ void Connection::BeginStream(StreamOptions options) {
   head.headers.insert(head.headers.end(), cors_headers_.begin(), cors_headers_.end());
   heartbeat_ = std::move(options.heartbeat);
   phase_ = Phase::kStreaming;
+  CountBody(0);
   last_frame_ns_ = core_->loop.NowNs();
   if (!heartbeat_.empty()) Schedule(last_frame_ns_ + core_->options.limits.heartbeat_ns);
   Write(RenderHead(head, framing, request_id_, core_->loop.WallNs()));

@@ -30,7 +30,7 @@ struct ServerCore {
   ServerStats stats;
   bool draining = false;
   bool crowded = false;     // at the limit of connections: none is kept alive for later
-  size_t bodies_bytes = 0;  // of all bodies that are being read
+  size_t bodies_bytes = 0;  // of all requests whose answer has not begun
   uint64_t id_prefix = 0;
   uint64_t next_request = 1;
   std::function<void(Connection&)> on_closed;  // null once the server is gone
