@@ -1,6 +1,7 @@
 #include "engine/samplers/row.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <limits>
 
@@ -48,14 +49,19 @@ std::span<float> Row::Edit() {
 
 size_t Row::ChunkEnd(size_t chunk) const { return std::min(logits_.size(), (chunk + 1) * kChunk); }
 
+const float* Row::ChunkData(size_t chunk) const {
+  return (chunk + 1) * kChunk <= logits_.size() ? logits_.data() + chunk * kChunk : tail_.data();
+}
+
 // Lane by lane, because a single running maximum is a chain that the compiler may not break up. NaN never replaces a maximum.
 void Row::FindMaxima() {
   if (have_maxima_) return;
+  tail_.fill(kLowest);
+  std::copy(logits_.end() - static_cast<ptrdiff_t>(logits_.size() % kChunk), logits_.end(), tail_.begin());
   constexpr size_t kLanes = 8;
-  const float* data = logits_.data();
-  const size_t full = logits_.size() / kChunk;
-  float best = kLowest;
-  for (size_t c = 0; c < full; ++c, data += kChunk) {
+  max_logit_ = kLowest;
+  for (size_t c = 0; c < chunk_max_.size(); ++c) {
+    const float* const data = ChunkData(c);
     float lane[kLanes];
     for (size_t j = 0; j < kLanes; ++j) lane[j] = kLowest;
     for (size_t i = 0; i < kChunk; i += kLanes) {
@@ -64,15 +70,8 @@ void Row::FindMaxima() {
     for (size_t j = 0; j < 4; ++j) lane[j] = lane[j + 4] > lane[j] ? lane[j + 4] : lane[j];
     for (size_t j = 1; j < 4; ++j) lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
     chunk_max_[c] = lane[0];
-    best = lane[0] > best ? lane[0] : best;
+    max_logit_ = lane[0] > max_logit_ ? lane[0] : max_logit_;
   }
-  if (full < chunk_max_.size()) {
-    float last = kLowest;
-    for (size_t i = full * kChunk; i < logits_.size(); ++i) last = logits_[i] > last ? logits_[i] : last;
-    chunk_max_[full] = last;
-    best = last > best ? last : best;
-  }
-  max_logit_ = best;
   have_maxima_ = true;
 }
 
@@ -118,6 +117,17 @@ void Row::Gather(float bound) {
     }
   }
   keeps_all_ = false;
+  ordered_ = true;
+}
+
+// The beginning of the order Before up to `last`, in id order.
+void Row::GatherUntil(Candidate last) {
+  Gather(last.logit);
+  size_t out = 0;
+  for (size_t i = 0; i < kept_; ++i) {
+    if (candidates_[i].logit > last.logit || candidates_[i].id <= last.id) candidates_[out++] = candidates_[i];
+  }
+  kept_ = out;
 }
 
 void Row::WeighCandidates() {
@@ -130,20 +140,11 @@ uint64_t Row::CandidateWeight() const {
   return sum;
 }
 
-uint64_t Row::ChunkWeight(size_t chunk) const {
-  int32_t weight[kChunk];
-  const float* data = logits_.data() + chunk * kChunk;
-  const size_t count = ChunkEnd(chunk) - chunk * kChunk;
-  if (count == kChunk) {
-    const float top = max_logit_;
-    const float scale = inverse_temperature_;
-    for (size_t i = 0; i < kChunk; ++i) weight[i] = static_cast<int32_t>(ExpNegative((data[i] - top) * scale) * kWeightOne);
-  } else {
-    for (size_t i = 0; i < kChunk; ++i) weight[i] = i < count ? static_cast<int32_t>(Weight(data[i])) : 0;
-  }
-  uint64_t sum = 0;
-  for (size_t i = 0; i < kChunk; ++i) sum += static_cast<uint32_t>(weight[i]);
-  return sum;
+void Row::WeighChunk(size_t chunk, std::array<int32_t, kChunk>& weights) const {
+  const float* const data = ChunkData(chunk);
+  const float top = max_logit_;
+  const float scale = inverse_temperature_;
+  for (size_t i = 0; i < kChunk; ++i) weights[i] = static_cast<int32_t>(ExpNegative((data[i] - top) * scale) * kWeightOne);
 }
 
 // Chunks whose likeliest token already has weight 0 are not looked at: at low temperature that is nearly all of them.
@@ -151,7 +152,11 @@ uint64_t Row::WeighAll() {
   FindMaxima();
   uint64_t total = 0;
   for (size_t c = 0; c < chunk_max_.size(); ++c) {
-    chunk_weight_[c] = Weight(chunk_max_[c]) == 0 ? 0 : ChunkWeight(c);
+    chunk_weight_[c] = 0;
+    if (Weight(chunk_max_[c]) == 0) continue;
+    std::array<int32_t, kChunk> weights;
+    WeighChunk(c, weights);
+    for (const int32_t weight : weights) chunk_weight_[c] += static_cast<uint32_t>(weight);
     total += chunk_weight_[c];
   }
   return total;
@@ -165,6 +170,7 @@ void Row::KeepTop(size_t count) {
   const auto begin = candidates_.begin();
   std::nth_element(begin, begin + static_cast<ptrdiff_t>(count), begin + static_cast<ptrdiff_t>(kept_), Before);
   kept_ = count;
+  ordered_ = false;
 }
 
 // A binary search by halves of the order Before: each round partitions only the half that holds the border, so the work is
@@ -187,6 +193,51 @@ void Row::KeepShareOfCandidates(double target) {
     }
   }
   kept_ = std::max<size_t>(high, 1);
+  ordered_ = false;
+}
+
+// Which of kBins equal steps below the maximum each logit of a chunk lies in; NaN and what is far below in the last.
+void Row::BinChunk(size_t chunk, float scale, std::array<int32_t, kChunk>& bins) const {
+  const float* const data = ChunkData(chunk);
+  const float top = max_logit_;
+  for (size_t i = 0; i < kChunk; ++i) {
+    const float bin = (top - data[i]) * scale;
+    bins[i] = static_cast<int32_t>(bin < static_cast<float>(kBins - 1) ? bin : static_cast<float>(kBins - 1));
+  }
+}
+
+// For flat distributions: weights are summed by steps of logit, and only the step in which the share is reached is selected from.
+void Row::KeepShareByBins(double target) {
+  const float scale =
+      std::min(static_cast<float>(kBins) / kWeightRange * inverse_temperature_, std::numeric_limits<float>::max());
+  std::array<uint64_t, kBins> sums{};
+  std::array<int32_t, kChunk> bins;
+  std::array<int32_t, kChunk> weights;
+  for (size_t c = 0; c < chunk_max_.size(); ++c) {
+    if (chunk_weight_[c] == 0) continue;
+    BinChunk(c, scale, bins);
+    WeighChunk(c, weights);
+    for (size_t i = 0; i < kChunk; ++i) sums[static_cast<size_t>(bins[i])] += static_cast<uint32_t>(weights[i]);
+  }
+  int32_t border = 0;
+  uint64_t above = 0;
+  for (; border + 1 < kBins; ++border) {
+    const uint64_t next = above + sums[static_cast<size_t>(border)];
+    if (static_cast<double>(next) >= target) break;
+    above = next;
+  }
+  kept_ = 0;
+  for (size_t c = 0; c < chunk_max_.size(); ++c) {
+    if (chunk_weight_[c] == 0) continue;
+    BinChunk(c, scale, bins);
+    for (size_t i = c * kChunk; i < ChunkEnd(c); ++i) {
+      if (bins[i % kChunk] != border || !(logits_[i] > kLowest)) continue;
+      candidates_[kept_++] = {.logit = logits_[i], .id = static_cast<TokenId>(i)};
+    }
+  }
+  WeighCandidates();
+  KeepShareOfCandidates(target - static_cast<double>(above));
+  GatherUntil(*std::max_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(kept_), Before));
 }
 
 void Row::KeepShare(double share) {
@@ -197,12 +248,13 @@ void Row::KeepShare(double share) {
     return KeepShareOfCandidates(share * static_cast<double>(CandidateWeight()));
   }
   const double target = share * static_cast<double>(WeighAll());
-  for (size_t count = 64;; count *= 8) {
+  // Mostly a few tokens hold the share: look at those first.
+  for (size_t count = 64; count <= chunk_max_.size() / 4; count *= 8) {
     Gather(ChunkBound(count));
     WeighCandidates();
-    if (count > chunk_max_.size() || static_cast<double>(CandidateWeight()) >= target) break;
+    if (static_cast<double>(CandidateWeight()) >= target) return KeepShareOfCandidates(target);
   }
-  KeepShareOfCandidates(target);
+  KeepShareByBins(target);
 }
 
 void Row::KeepRatio(float ratio) {
@@ -231,20 +283,14 @@ TokenId Row::DrawFromAll(float uniform) {
   }
 }
 
-// Every selection leaves a beginning of the order Before, so a long list need not be sorted: its last member says what to gather again.
+// Every selection leaves a beginning of the order Before, so a long list need not be sorted: its last member says what to gather.
 void Row::OrderById() {
   constexpr size_t kWorthGathering = 256;
+  if (ordered_) return;
   const auto end = candidates_.begin() + static_cast<ptrdiff_t>(kept_);
-  if (kept_ < kWorthGathering) {
-    return std::sort(candidates_.begin(), end, [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
-  }
-  const Candidate last = *std::max_element(candidates_.begin(), end, Before);
-  Gather(last.logit);
-  size_t out = 0;
-  for (size_t i = 0; i < kept_; ++i) {
-    if (candidates_[i].logit > last.logit || candidates_[i].id <= last.id) candidates_[out++] = candidates_[i];
-  }
-  kept_ = out;
+  if (kept_ >= kWorthGathering) return GatherUntil(*std::max_element(candidates_.begin(), end, Before));
+  std::sort(candidates_.begin(), end, [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+  ordered_ = true;
 }
 
 TokenId Row::Draw(float uniform) {
@@ -265,14 +311,9 @@ double Row::ExpSum() {
   FindMaxima();
   double total = 0;
   for (size_t c = 0; c < chunk_max_.size(); ++c) {
-    float part[kChunk] = {};
-    const float* data = logits_.data() + c * kChunk;
-    const size_t count = ChunkEnd(c) - c * kChunk;
-    if (count == kChunk) {
-      for (size_t i = 0; i < kChunk; ++i) part[i] = ExpNegative(data[i] - max_logit_);
-    } else {
-      for (size_t i = 0; i < count; ++i) part[i] = ExpNegative(data[i] - max_logit_);
-    }
+    float part[kChunk];
+    const float* const data = ChunkData(c);
+    for (size_t i = 0; i < kChunk; ++i) part[i] = ExpNegative(data[i] - max_logit_);
     for (size_t width = kChunk / 2; width > 0; width /= 2) {
       for (size_t i = 0; i < width; ++i) part[i] += part[i + width];
     }

@@ -5,6 +5,7 @@
 // that sums are exact and do not depend on their order. All storage is made once: no call allocates.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -27,6 +28,9 @@ class Row {
  public:
   static constexpr size_t kChunk = 32;
   static constexpr float kWeightOne = 0x1p30F;  // weight of the likeliest token
+
+  static constexpr float kWeightRange = 20.8F;  // weights are 0 below max - kWeightRange at temperature 1
+  static constexpr int32_t kBins = 512;
 
   explicit Row(uint32_t vocab);
 
@@ -67,23 +71,29 @@ class Row {
   void FindMaxima();
   float ChunkBound(size_t count);
   void Gather(float bound);
+  void GatherUntil(Candidate last);  // by value: it is one of those that are written over
   void WeighCandidates();
   void OrderById();
   uint64_t CandidateWeight() const;
   uint64_t WeighAll();
-  uint64_t ChunkWeight(size_t chunk) const;
+  const float* ChunkData(size_t chunk) const;  // kChunk logits; the last chunk is filled up with minus infinity
+  void WeighChunk(size_t chunk, std::array<int32_t, kChunk>& weights) const;
+  void BinChunk(size_t chunk, float scale, std::array<int32_t, kChunk>& bins) const;
   size_t ChunkEnd(size_t chunk) const;
   void KeepShareOfCandidates(double target);
+  void KeepShareByBins(double target);
   TokenId DrawFromAll(float uniform);
 
   std::span<const float> logits_;
   std::vector<float> own_;
+  std::array<float, kChunk> tail_{};
   std::vector<float> chunk_max_;
   std::vector<float> bounds_;  // scratch of ChunkBound
   std::vector<uint64_t> chunk_weight_;
   std::vector<Candidate> candidates_;
   size_t kept_ = 0;
   bool keeps_all_ = true;
+  bool ordered_ = false;  // candidates are in id order
   bool edited_ = false;
   bool have_maxima_ = false;
   float max_logit_ = 0;
