@@ -11,7 +11,7 @@
 //   - exp is one polynomial; division and square root are the exact ones; nothing is contracted (-ffp-contract=off).
 // The promise is for finite numbers: where a NaN comes in, a NaN comes out, but its sign and payload are unspecified.
 //
-// To add an instruction set: one file kernels_NAME.cc, one enumerator, one row in kernel_table.cc.
+// To add an instruction set: one file kernels_NAME.cc (or a few), one enumerator, one row in kernel_table.cc.
 #pragma once
 
 #include <cstddef>

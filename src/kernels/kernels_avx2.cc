@@ -6,33 +6,16 @@
 
 #include <cstring>
 
+#include "kernels/attention_avx2.h"
 #include "kernels/kernel_constants.h"
 #include "kernels/kernel_tables.h"
+#include "kernels/lanes_avx2.h"
 
 namespace millrace::kernels {
 namespace {
 
 // How far ahead of the loads weights are prefetched: about the latency of memory at full bandwidth.
 constexpr size_t kPrefetchBytes = 2048;
-
-// kTailMask + 8 - n is a mask of the first n lanes.
-alignas(32) constexpr int32_t kTailMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
-
-__m256i FirstLanes(size_t n) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kTailMask + 8 - n)); }
-
-__m256 LoadFirst(const float* x, size_t n) { return n >= 8 ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, FirstLanes(n)); }
-
-void StoreFirst(float* x, size_t n, __m256 value) {
-  if (n >= 8) {
-    _mm256_storeu_ps(x, value);
-  } else {
-    _mm256_maskstore_ps(x, FirstLanes(n), value);
-  }
-}
-
-__m256 LoadHalves(const void* x) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(x))); }
-__m256 Load8(const uint16_t* x) { return LoadHalves(x); }
-__m256 Load8(const float* x) { return _mm256_loadu_ps(x); }
 
 // Four activations for all rows.
 __m256i Broadcast4(const int8_t* x) {
@@ -41,33 +24,7 @@ __m256i Broadcast4(const int8_t* x) {
   return _mm256_set1_epi32(four);
 }
 
-// Lanes 0-7 in `low`, 8-15 in `high`; the tree of the definition.
-float SumLanes(__m256 low, __m256 high) {
-  const __m256 eight = _mm256_add_ps(low, high);
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-__m256 Exp(__m256 x) {
-  __m256 c = _mm256_max_ps(x, _mm256_set1_ps(kExpLow));
-  c = _mm256_min_ps(c, _mm256_set1_ps(kExpHigh));
-  const __m256 round = _mm256_set1_ps(kExpRound);
-  const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(c, _mm256_set1_ps(kExpLog2E), round), round);
-  __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2High), c);
-  r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2Low), r);
-  __m256 p = _mm256_set1_ps(kExpPolynomial[0]);
-  for (int i = 1; i < 6; ++i) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExpPolynomial[i]));
-  const __m256 mantissa = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1.0F));
-  const __m256i raised = _mm256_add_epi32(_mm256_castps_si256(mantissa), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23));
-  const __m256 in_range = _mm256_cmp_ps(x, _mm256_set1_ps(kExpLow), _CMP_GE_OQ);
-  return _mm256_and_ps(_mm256_castsi256_ps(raised), in_range);
-}
-
-float ExpOne(float x) { return _mm256_cvtss_f32(Exp(_mm256_set1_ps(x))); }
-
-// ---- activations
-// ----------------------------------------------------------------------------------------------------------------
+// ---- activations ----
 
 int32_t MaxOf(__m256i v) {
   __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -125,8 +82,7 @@ void QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
   }
 }
 
-// ---- matrix products
-// ------------------------------------------------------------------------------------------------------------
+// ---- matrix products ----
 
 // The eight rows of one strip for one activation row.
 void StoreStrip(const PackedMatrix& w, const OutputRows& y, size_t m, size_t strip, __m256 value) {
@@ -319,8 +275,7 @@ void MatmulF32(const PackedMatrix& w, IndexRange strips, const float* x, uint32_
   }
 }
 
-// ---- elementwise
-// ----------------------------------------------------------------------------------------------------------------
+// ---- elementwise ----
 
 void RmsNorm(const float* x, const float* weight, uint32_t count, float epsilon, float* y) {
   __m256 low = _mm256_setzero_ps();
@@ -420,175 +375,7 @@ void ExpAll(const float* x, size_t count, float* out) {
   for (size_t at = 0; at < count; at += 8) StoreFirst(out + at, count - at, Exp(LoadFirst(x + at, count - at)));
 }
 
-// ---- attention
-// ------------------------------------------------------------------------------------------------------------------
-
-// Scores of kQ queries for kH half-blocks of 16 positions from half-block `half` on. Positions run across the lanes: no sum
-// across lanes, and each key is loaded (and widened) once for all queries.
-template <typename T, int kQ, int kH>
-void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half) {
-  const size_t half_floats = size_t{16} * args.head_dim;
-  const T* keys[kH];
-  for (int h = 0; h < kH; ++h) keys[h] = args.k_blocks[(half + h) / 2] + (half + h) % 2 * half_floats;
-  __m256 sum[kQ][kH][2];
-  for (int q = 0; q < kQ; ++q) {
-    for (int h = 0; h < kH; ++h) sum[q][h][0] = sum[q][h][1] = _mm256_setzero_ps();
-  }
-  for (uint32_t d = 0; d < args.head_dim; ++d) {
-    for (int h = 0; h < kH; ++h) {
-      const __m256 low = Load8(keys[h] + 16 * d);
-      const __m256 high = Load8(keys[h] + 16 * d + 8);
-      for (int q = 0; q < kQ; ++q) {
-        const __m256 x = _mm256_broadcast_ss(args.queries[query + q] + d);
-        sum[q][h][0] = _mm256_fmadd_ps(x, low, sum[q][h][0]);
-        sum[q][h][1] = _mm256_fmadd_ps(x, high, sum[q][h][1]);
-      }
-    }
-  }
-  const __m256 scale = _mm256_set1_ps(args.scale);
-  for (int q = 0; q < kQ; ++q) {
-    for (int h = 0; h < kH; ++h) {
-      float* out = args.scratch + size_t(query + q) * kTilePositions + (half + h) * 16;
-      _mm256_store_ps(out, _mm256_mul_ps(sum[q][h][0], scale));
-      _mm256_store_ps(out + 8, _mm256_mul_ps(sum[q][h][1], scale));
-    }
-  }
-}
-
-template <typename T, int kQ>
-void ScoreQueries(const AttendTileArgs<T>& args, uint32_t query) {
-  uint32_t longest = 0;
-  for (int q = 0; q < kQ; ++q) longest = args.visible[query + q] > longest ? args.visible[query + q] : longest;
-  const uint32_t halves = (longest + 15) / 16;
-  constexpr int kTogether = kQ <= 3 ? 2 : 1;  // enough independent sums to hide the latency of the multiply-add
-  uint32_t half = 0;
-  for (; half + kTogether <= halves; half += kTogether) ScoreHalves<T, kQ, kTogether>(args, query, half);
-  for (; half < halves; ++half) ScoreHalves<T, kQ, 1>(args, query, half);
-}
-
-// Scores to weights, in place; maximum and denominator to the state. Lanes behind `visible` become 0.
-void SoftmaxTile(float* scores, uint32_t visible, float* maximum_out, float* sum_out) {
-  const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
-  __m256 maxima = lowest;
-  const uint32_t padded = (visible + 15) / 16 * 16;
-  for (uint32_t at = 0; at < padded; at += 8) {
-    const uint32_t left = visible > at ? visible - at : 0;
-    __m256 s = _mm256_load_ps(scores + at);
-    if (left < 8) {
-      s = _mm256_blendv_ps(lowest, s, _mm256_castsi256_ps(FirstLanes(left)));
-      _mm256_store_ps(scores + at, s);
-    }
-    maxima = _mm256_max_ps(s, maxima);
-  }
-  __m128 four = _mm_max_ps(_mm256_castps256_ps128(maxima), _mm256_extractf128_ps(maxima, 1));
-  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
-  four = _mm_max_ss(four, _mm_movehdup_ps(four));
-  const float maximum = _mm_cvtss_f32(four) + 0.0F;
-  const __m256 shift = _mm256_set1_ps(maximum);
-  __m256 low = _mm256_setzero_ps();
-  __m256 high = _mm256_setzero_ps();
-  for (uint32_t at = 0; at < padded; at += 16) {
-    const __m256 first = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at), shift));
-    const __m256 second = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at + 8), shift));
-    _mm256_store_ps(scores + at, first);
-    _mm256_store_ps(scores + at + 8, second);
-    low = _mm256_add_ps(low, first);
-    high = _mm256_add_ps(high, second);
-  }
-  *maximum_out = maximum;
-  *sum_out = SumLanes(low, high);
-}
-
-// Weighted sums of positions [begin, end) for kQ queries and 8 * kD dimensions from `dim` on, on top of what the states hold.
-template <typename T, int kQ, int kD>
-void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint32_t begin, uint32_t end) {
-  const size_t state_floats = AttendStateFloats(args.head_dim);
-  __m256 sum[kQ][kD];
-  for (int q = 0; q < kQ; ++q) {
-    for (int i = 0; i < kD; ++i) {
-      sum[q][i] =
-          begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i);
-    }
-  }
-  const float* weights = args.scratch + size_t{query} * kTilePositions;
-  for (uint32_t position = begin; position < end;) {
-    const uint32_t block = position / kBlockPositions;
-    const uint32_t stop = (block + 1) * kBlockPositions < end ? (block + 1) * kBlockPositions : end;
-    const T* values = args.v_blocks[block] + size_t{position % kBlockPositions} * args.head_dim + dim;
-    for (; position < stop; ++position, values += args.head_dim) {
-      __m256 v[kD];
-      for (int i = 0; i < kD; ++i) v[i] = Load8(values + 8 * i);
-      for (int q = 0; q < kQ; ++q) {
-        const __m256 weight = _mm256_broadcast_ss(weights + size_t(q) * kTilePositions + position);
-        for (int i = 0; i < kD; ++i) sum[q][i] = _mm256_fmadd_ps(weight, v[i], sum[q][i]);
-      }
-    }
-  }
-  for (int q = 0; q < kQ; ++q) {
-    for (int i = 0; i < kD; ++i) _mm256_storeu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i, sum[q][i]);
-  }
-}
-
-template <typename T, int kQ>
-void ValueRange(const AttendTileArgs<T>& args, uint32_t query, uint32_t begin, uint32_t end) {
-  uint32_t dim = 0;
-  if constexpr (kQ == 1) {
-    for (; dim + 64 <= args.head_dim; dim += 64) AddValues<T, 1, 8>(args, query, dim, begin, end);
-  }
-  for (; dim + 32 <= args.head_dim; dim += 32) AddValues<T, kQ, 4>(args, query, dim, begin, end);
-  for (; dim < args.head_dim; dim += 8) AddValues<T, kQ, 1>(args, query, dim, begin, end);
-}
-
-// What all kQ queries see is read once for all; the rest each query reads for itself, so that no weight of zero ever meets a
-// value that is not this sequence's (zero times infinity would not be zero).
-template <typename T, int kQ>
-void ValueQueries(const AttendTileArgs<T>& args, uint32_t query) {
-  uint32_t shared = args.visible[query];
-  for (int q = 1; q < kQ; ++q) shared = args.visible[query + q] < shared ? args.visible[query + q] : shared;
-  ValueRange<T, kQ>(args, query, 0, shared);
-  for (uint32_t q = query; q < query + kQ; ++q) {
-    if (args.visible[q] > shared) ValueRange<T, 1>(args, q, shared, args.visible[q]);
-  }
-}
-
-template <typename T>
-void AttendTile(const AttendTileArgs<T>& args) {
-  uint32_t query = 0;
-  for (; query + 6 <= args.query_count; query += 6) ScoreQueries<T, 6>(args, query);
-  for (; query + 3 <= args.query_count; query += 3) ScoreQueries<T, 3>(args, query);
-  for (; query + 2 <= args.query_count; query += 2) ScoreQueries<T, 2>(args, query);
-  for (; query < args.query_count; ++query) ScoreQueries<T, 1>(args, query);
-  for (uint32_t q = 0; q < args.query_count; ++q) {
-    float* tail = args.states + q * AttendStateFloats(args.head_dim) + args.head_dim;
-    SoftmaxTile(args.scratch + size_t{q} * kTilePositions, args.visible[q], tail, tail + 1);
-  }
-  query = 0;
-  for (; query + 3 <= args.query_count; query += 3) ValueQueries<T, 3>(args, query);
-  for (; query + 2 <= args.query_count; query += 2) ValueQueries<T, 2>(args, query);
-  for (; query < args.query_count; ++query) ValueQueries<T, 1>(args, query);
-}
-
-void AttendMerge(float* state, const float* next, uint32_t head_dim) {
-  const float maximum = state[head_dim] > next[head_dim] ? state[head_dim] : next[head_dim];
-  const float keep = ExpOne(state[head_dim] - maximum);
-  const float take = ExpOne(next[head_dim] - maximum);
-  const __m256 keep8 = _mm256_set1_ps(keep);
-  const __m256 take8 = _mm256_set1_ps(take);
-  for (uint32_t d = 0; d < head_dim; d += 8) {
-    const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(state + d), keep8);
-    _mm256_storeu_ps(state + d, _mm256_fmadd_ps(_mm256_loadu_ps(next + d), take8, kept));
-  }
-  state[head_dim] = maximum;
-  state[head_dim + 1] = __builtin_fmaf(next[head_dim + 1], take, state[head_dim + 1] * keep);
-}
-
-void AttendFinish(const float* state, uint32_t head_dim, float* out) {
-  const __m256 sum = _mm256_set1_ps(state[head_dim + 1]);
-  for (uint32_t d = 0; d < head_dim; d += 8) _mm256_storeu_ps(out + d, _mm256_div_ps(_mm256_loadu_ps(state + d), sum));
-}
-
-// ---- the roof
-// -------------------------------------------------------------------------------------------------------------------
+// ---- the roof ----
 
 uint64_t ReadSum(const std::byte* data, size_t bytes) {
   __m256i sums[8];
@@ -620,10 +407,10 @@ constinit const KernelTable kAvx2Table = {
     .rope = Rope,
     .to_half = ToHalf,
     .exp = ExpAll,
-    .attend_tile_f16 = AttendTile<uint16_t>,
-    .attend_tile_f32 = AttendTile<float>,
-    .attend_merge = AttendMerge,
-    .attend_finish = AttendFinish,
+    .attend_tile_f16 = avx2::AttendTileF16,
+    .attend_tile_f32 = avx2::AttendTileF32,
+    .attend_merge = avx2::AttendMerge,
+    .attend_finish = avx2::AttendFinish,
     .read_sum = ReadSum,
 };
 

@@ -1,0 +1,192 @@
+// Attention with AVX2, FMA and F16C; the rules of kernels_avx2.cc hold here, too.
+#if defined(__x86_64__)
+
+#include "kernels/attention_avx2.h"
+
+#include <immintrin.h>
+
+#include "kernels/lanes_avx2.h"
+
+namespace millrace::kernels {
+namespace {
+
+__m256 Load8(const uint16_t* x) { return LoadHalves(x); }
+__m256 Load8(const float* x) { return _mm256_loadu_ps(x); }
+
+float ExpOne(float x) { return _mm256_cvtss_f32(Exp(_mm256_set1_ps(x))); }
+
+// Scores of kQ queries for kH half-blocks of 16 positions from half-block `half` on. Positions run across the lanes: no sum
+// across lanes, and each key is loaded (and widened) once for all queries.
+template <typename T, int kQ, int kH>
+void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half) {
+  const size_t half_floats = size_t{16} * args.head_dim;
+  const T* keys[kH];
+  for (int h = 0; h < kH; ++h) keys[h] = args.k_blocks[(half + h) / 2] + (half + h) % 2 * half_floats;
+  __m256 sum[kQ][kH][2];
+  for (int q = 0; q < kQ; ++q) {
+    for (int h = 0; h < kH; ++h) sum[q][h][0] = sum[q][h][1] = _mm256_setzero_ps();
+  }
+  for (uint32_t d = 0; d < args.head_dim; ++d) {
+    for (int h = 0; h < kH; ++h) {
+      const __m256 low = Load8(keys[h] + 16 * d);
+      const __m256 high = Load8(keys[h] + 16 * d + 8);
+      for (int q = 0; q < kQ; ++q) {
+        const __m256 x = _mm256_broadcast_ss(args.queries[query + q] + d);
+        sum[q][h][0] = _mm256_fmadd_ps(x, low, sum[q][h][0]);
+        sum[q][h][1] = _mm256_fmadd_ps(x, high, sum[q][h][1]);
+      }
+    }
+  }
+  const __m256 scale = _mm256_set1_ps(args.scale);
+  for (int q = 0; q < kQ; ++q) {
+    for (int h = 0; h < kH; ++h) {
+      float* out = args.scratch + size_t(query + q) * kTilePositions + (half + h) * 16;
+      _mm256_store_ps(out, _mm256_mul_ps(sum[q][h][0], scale));
+      _mm256_store_ps(out + 8, _mm256_mul_ps(sum[q][h][1], scale));
+    }
+  }
+}
+
+template <typename T, int kQ>
+void ScoreQueries(const AttendTileArgs<T>& args, uint32_t query) {
+  uint32_t longest = 0;
+  for (int q = 0; q < kQ; ++q) longest = args.visible[query + q] > longest ? args.visible[query + q] : longest;
+  const uint32_t halves = (longest + 15) / 16;
+  constexpr int kTogether = kQ <= 3 ? 2 : 1;  // enough independent sums to hide the latency of the multiply-add
+  uint32_t half = 0;
+  for (; half + kTogether <= halves; half += kTogether) ScoreHalves<T, kQ, kTogether>(args, query, half);
+  for (; half < halves; ++half) ScoreHalves<T, kQ, 1>(args, query, half);
+}
+
+// Scores to weights, in place; maximum and denominator to the state. Lanes behind `visible` become 0.
+void SoftmaxTile(float* scores, uint32_t visible, float* maximum_out, float* sum_out) {
+  const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
+  __m256 maxima = lowest;
+  const uint32_t padded = (visible + 15) / 16 * 16;
+  for (uint32_t at = 0; at < padded; at += 8) {
+    const uint32_t left = visible > at ? visible - at : 0;
+    __m256 s = _mm256_load_ps(scores + at);
+    if (left < 8) {
+      s = _mm256_blendv_ps(lowest, s, _mm256_castsi256_ps(FirstLanes(left)));
+      _mm256_store_ps(scores + at, s);
+    }
+    maxima = _mm256_max_ps(s, maxima);
+  }
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(maxima), _mm256_extractf128_ps(maxima, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  four = _mm_max_ss(four, _mm_movehdup_ps(four));
+  const float maximum = _mm_cvtss_f32(four) + 0.0F;
+  const __m256 shift = _mm256_set1_ps(maximum);
+  __m256 low = _mm256_setzero_ps();
+  __m256 high = _mm256_setzero_ps();
+  for (uint32_t at = 0; at < padded; at += 16) {
+    const __m256 first = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at), shift));
+    const __m256 second = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at + 8), shift));
+    _mm256_store_ps(scores + at, first);
+    _mm256_store_ps(scores + at + 8, second);
+    low = _mm256_add_ps(low, first);
+    high = _mm256_add_ps(high, second);
+  }
+  *maximum_out = maximum;
+  *sum_out = SumLanes(low, high);
+}
+
+// Weighted sums of positions [begin, end) for kQ queries and 8 * kD dimensions from `dim` on, on top of what the states hold.
+template <typename T, int kQ, int kD>
+void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint32_t begin, uint32_t end) {
+  const size_t state_floats = AttendStateFloats(args.head_dim);
+  __m256 sum[kQ][kD];
+  for (int q = 0; q < kQ; ++q) {
+    for (int i = 0; i < kD; ++i) {
+      sum[q][i] =
+          begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i);
+    }
+  }
+  const float* weights = args.scratch + size_t{query} * kTilePositions;
+  for (uint32_t position = begin; position < end;) {
+    const uint32_t block = position / kBlockPositions;
+    const uint32_t stop = (block + 1) * kBlockPositions < end ? (block + 1) * kBlockPositions : end;
+    const T* values = args.v_blocks[block] + size_t{position % kBlockPositions} * args.head_dim + dim;
+    for (; position < stop; ++position, values += args.head_dim) {
+      __m256 v[kD];
+      for (int i = 0; i < kD; ++i) v[i] = Load8(values + 8 * i);
+      for (int q = 0; q < kQ; ++q) {
+        const __m256 weight = _mm256_broadcast_ss(weights + size_t(q) * kTilePositions + position);
+        for (int i = 0; i < kD; ++i) sum[q][i] = _mm256_fmadd_ps(weight, v[i], sum[q][i]);
+      }
+    }
+  }
+  for (int q = 0; q < kQ; ++q) {
+    for (int i = 0; i < kD; ++i) _mm256_storeu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i, sum[q][i]);
+  }
+}
+
+template <typename T, int kQ>
+void ValueRange(const AttendTileArgs<T>& args, uint32_t query, uint32_t begin, uint32_t end) {
+  uint32_t dim = 0;
+  if constexpr (kQ == 1) {
+    for (; dim + 64 <= args.head_dim; dim += 64) AddValues<T, 1, 8>(args, query, dim, begin, end);
+  }
+  for (; dim + 32 <= args.head_dim; dim += 32) AddValues<T, kQ, 4>(args, query, dim, begin, end);
+  for (; dim < args.head_dim; dim += 8) AddValues<T, kQ, 1>(args, query, dim, begin, end);
+}
+
+// What all kQ queries see is read once for all; the rest each query reads for itself, so that no weight of zero ever meets a
+// value that is not this sequence's (zero times infinity would not be zero).
+template <typename T, int kQ>
+void ValueQueries(const AttendTileArgs<T>& args, uint32_t query) {
+  uint32_t shared = args.visible[query];
+  for (int q = 1; q < kQ; ++q) shared = args.visible[query + q] < shared ? args.visible[query + q] : shared;
+  ValueRange<T, kQ>(args, query, 0, shared);
+  for (uint32_t q = query; q < query + kQ; ++q) {
+    if (args.visible[q] > shared) ValueRange<T, 1>(args, q, shared, args.visible[q]);
+  }
+}
+
+template <typename T>
+void AttendTile(const AttendTileArgs<T>& args) {
+  uint32_t query = 0;
+  for (; query + 6 <= args.query_count; query += 6) ScoreQueries<T, 6>(args, query);
+  for (; query + 3 <= args.query_count; query += 3) ScoreQueries<T, 3>(args, query);
+  for (; query + 2 <= args.query_count; query += 2) ScoreQueries<T, 2>(args, query);
+  for (; query < args.query_count; ++query) ScoreQueries<T, 1>(args, query);
+  for (uint32_t q = 0; q < args.query_count; ++q) {
+    float* tail = args.states + q * AttendStateFloats(args.head_dim) + args.head_dim;
+    SoftmaxTile(args.scratch + size_t{q} * kTilePositions, args.visible[q], tail, tail + 1);
+  }
+  query = 0;
+  for (; query + 3 <= args.query_count; query += 3) ValueQueries<T, 3>(args, query);
+  for (; query + 2 <= args.query_count; query += 2) ValueQueries<T, 2>(args, query);
+  for (; query < args.query_count; ++query) ValueQueries<T, 1>(args, query);
+}
+
+}  // namespace
+
+namespace avx2 {
+
+void AttendTileF16(const AttendTileArgs<uint16_t>& args) { AttendTile(args); }
+void AttendTileF32(const AttendTileArgs<float>& args) { AttendTile(args); }
+
+void AttendMerge(float* state, const float* next, uint32_t head_dim) {
+  const float maximum = state[head_dim] > next[head_dim] ? state[head_dim] : next[head_dim];
+  const float keep = ExpOne(state[head_dim] - maximum);
+  const float take = ExpOne(next[head_dim] - maximum);
+  const __m256 keep8 = _mm256_set1_ps(keep);
+  const __m256 take8 = _mm256_set1_ps(take);
+  for (uint32_t d = 0; d < head_dim; d += 8) {
+    const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(state + d), keep8);
+    _mm256_storeu_ps(state + d, _mm256_fmadd_ps(_mm256_loadu_ps(next + d), take8, kept));
+  }
+  state[head_dim] = maximum;
+  state[head_dim + 1] = __builtin_fmaf(next[head_dim + 1], take, state[head_dim + 1] * keep);
+}
+
+void AttendFinish(const float* state, uint32_t head_dim, float* out) {
+  const __m256 sum = _mm256_set1_ps(state[head_dim + 1]);
+  for (uint32_t d = 0; d < head_dim; d += 8) _mm256_storeu_ps(out + d, _mm256_div_ps(_mm256_loadu_ps(state + d), sum));
+}
+
+}  // namespace avx2
+}  // namespace millrace::kernels
+
+#endif  // __x86_64__
