@@ -213,6 +213,23 @@ TEST(Sampler, NothingToChooseFromIsReported) {
   EXPECT_EQ(Greedy(mixed), 33);
 }
 
+TEST(Sampler, TokensThatAreNoNumbersAreNeverDrawn) {
+  std::vector<float> logits(3000, 0.0F);
+  for (size_t i = 0; i < logits.size(); i += 3) logits[i] = std::numeric_limits<float>::quiet_NaN();
+  for (size_t i = 1; i < logits.size(); i += 3) logits[i] = -kInfinity;
+  Sampler sampler(3000);
+  for (int mode = 0; mode < 5; ++mode) {
+    SamplingParams params;
+    if (mode == 1) params.top_p = 0.9F;
+    if (mode == 2) params.top_k = 999;
+    if (mode == 3) params.min_p = 0.1F;
+    if (mode == 4) params.top_k = 2999, params.top_p = 0.99F;
+    for (uint64_t position = 0; position < 200; ++position) {
+      EXPECT_EQ(sampler.Sample(logits, params, SamplerState(params, {}, {}, 1), position).id % 3, 2) << "mode " << mode;
+    }
+  }
+}
+
 TEST(Sampler, ExtremeTemperaturesStayFinite) {
   std::vector<float> logits(64, 1.0F);
   logits[7] = 1.5F;
