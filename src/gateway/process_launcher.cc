@@ -82,6 +82,7 @@ Result<std::string> FindWorkerProgram(const std::string& configured) {
     ASSIGN_OR_RETURN(const std::string own, OwnExecutable());
     const std::string folder = own.substr(0, own.rfind('/'));
     places.push_back(folder + "/" + kProgramName);
+    places.push_back(folder + "/../libexec/" + kProgramName);
     places.push_back(folder + "/../libexec/millrace/" + kProgramName);
   }
   std::string tried;

@@ -14,7 +14,7 @@
 namespace millrace::gateway {
 
 // Where the worker's program is: `configured` if not empty, else millrace-worker in $MILLRACE_LIBEXEC, beside this program, or in
-// ../libexec/millrace. kNotFound names the places that were tried.
+// ../libexec or ../libexec/millrace of its folder. kNotFound names the places that were tried.
 Result<std::string> FindWorkerProgram(const std::string& configured);
 
 // Children die with the thread that spawned them: use it from the thread that lives as long as the process.

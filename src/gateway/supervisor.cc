@@ -110,12 +110,11 @@ Status Supervisor::Handle(const ipc::ToGateway& message) {
     return {};
   }
   const auto* failed = std::get_if<ipc::Failed>(&message);
-  if (state_ != ModelState::kReady) {
-    // A worker that cannot load says why by a failure before its hello, and ends.
-    if (failed == nullptr) return Error(Code::kDataLoss, "tokens before the hello");
-    if (end_cause_.empty()) end_cause_ = failed->message;
+  if (failed != nullptr && failed->request == 0) {
+    end_cause_ = failed->message;  // why the worker is about to end, in its own words
     return {};
   }
+  if (state_ != ModelState::kReady) return Error(Code::kDataLoss, "an answer to a request before the hello");
   if (failed != nullptr) return listener_->OnFailed(*failed);
   const auto& tokens = std::get<ipc::Tokens>(message);
   progressed_ = progressed_ || !tokens.tokens.empty();

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "gateway/gateway.h"
 #include "gateway/model_entry.h"
 #include "gateway/testing/sim_client.h"
@@ -132,6 +133,19 @@ class SimGateway {
 
 inline std::string ChatBody(const std::string& message, const std::string& more = "") {
   return R"({"model":"tiny","messages":[{"role":"user","content":")" + message + "\"}]" + (more.empty() ? "" : "," + more) + "}";
+}
+
+inline Json BodyOf(const Answer& answer) {
+  auto json = Json::Parse(answer.body);
+  EXPECT_TRUE(json.ok()) << answer.body;
+  return json.ok() ? *std::move(json) : Json();
+}
+
+inline std::string ErrorField(const Answer& answer, const char* field) {
+  const Json body = BodyOf(answer);
+  const Json* error = body.Find("error");
+  if (error == nullptr || error->Find(field) == nullptr || !error->Find(field)->is_string()) return "";
+  return error->Find(field)->as_string();
 }
 
 inline constexpr const char* kChat = "/v1/chat/completions";
