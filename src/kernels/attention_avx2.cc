@@ -19,32 +19,40 @@ float ExpOne(float x) { return _mm256_cvtss_f32(Exp(_mm256_set1_ps(x))); }
 // across lanes, and each key is loaded (and widened) once for all queries.
 template <typename T, int kQ, int kH>
 void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half) {
-  const size_t half_floats = size_t{16} * args.head_dim;
+  const uint32_t head_dim = args.head_dim;
   const T* keys[kH];
-  for (int h = 0; h < kH; ++h) keys[h] = args.k_blocks[(half + h) / 2] + (half + h) % 2 * half_floats;
-  __m256 sum[kQ][kH][2];
-  for (int q = 0; q < kQ; ++q) {
-    for (int h = 0; h < kH; ++h) sum[q][h][0] = sum[q][h][1] = _mm256_setzero_ps();
-  }
-  for (uint32_t d = 0; d < args.head_dim; ++d) {
-    for (int h = 0; h < kH; ++h) {
-      const __m256 low = Load8(keys[h] + 16 * d);
-      const __m256 high = Load8(keys[h] + 16 * d + 8);
-      for (int q = 0; q < kQ; ++q) {
-        const __m256 x = _mm256_broadcast_ss(args.queries[query + q] + d);
-        sum[q][h][0] = _mm256_fmadd_ps(x, low, sum[q][h][0]);
-        sum[q][h][1] = _mm256_fmadd_ps(x, high, sum[q][h][1]);
-      }
+  const float* queries[kQ];
+  __m256 sum[kQ * kH * 2];
+  Unroll<kH>([&](auto h) { keys[h] = args.k_blocks[(half + h) / 2] + (half + h) % 2 * (size_t{16} * head_dim); });
+  Unroll<kQ>([&](auto q) { queries[q] = args.queries[query + q]; });
+  Unroll<kQ * kH * 2>([&](auto i) { sum[i] = _mm256_setzero_ps(); });
+  for (uint32_t d = 0; d < head_dim; ++d) {
+    // With kQ * kH * 2 = 12 sums this takes all sixteen registers: three queries and one key, or two keys and one query.
+    if constexpr (kQ <= 3) {
+      __m256 x[kQ];
+      Unroll<kQ>([&](auto q) { x[q] = _mm256_broadcast_ss(queries[q] + d); });
+      Unroll<kH * 2>([&](auto i) {
+        const __m256 key = Load8(keys[i / 2] + 16 * d + i % 2 * 8);
+        Unroll<kQ>([&](auto q) { sum[q * kH * 2 + i] = _mm256_fmadd_ps(x[q], key, sum[q * kH * 2 + i]); });
+      });
+    } else {
+      static_assert(kH == 1);
+      const __m256 low = Load8(keys[0] + 16 * d);
+      const __m256 high = Load8(keys[0] + 16 * d + 8);
+      Unroll<kQ>([&](auto q) {
+        const __m256 x = _mm256_broadcast_ss(queries[q] + d);
+        sum[q * 2] = _mm256_fmadd_ps(x, low, sum[q * 2]);
+        sum[q * 2 + 1] = _mm256_fmadd_ps(x, high, sum[q * 2 + 1]);
+      });
     }
   }
   const __m256 scale = _mm256_set1_ps(args.scale);
-  for (int q = 0; q < kQ; ++q) {
-    for (int h = 0; h < kH; ++h) {
-      float* out = args.scratch + size_t(query + q) * kTilePositions + (half + h) * 16;
-      _mm256_store_ps(out, _mm256_mul_ps(sum[q][h][0], scale));
-      _mm256_store_ps(out + 8, _mm256_mul_ps(sum[q][h][1], scale));
-    }
-  }
+  float* out = args.scratch + size_t{query} * kTilePositions + half * 16;
+  Unroll<kQ>([&](auto q) {
+    Unroll<kH * 2>([&](auto i) {
+      _mm256_store_ps(out + size_t{kTilePositions} * q + 8 * i, _mm256_mul_ps(sum[q * kH * 2 + i], scale));
+    });
+  });
 }
 
 template <typename T, int kQ>
@@ -95,30 +103,32 @@ void SoftmaxTile(float* scores, uint32_t visible, float* maximum_out, float* sum
 template <typename T, int kQ, int kD>
 void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint32_t begin, uint32_t end) {
   const size_t state_floats = AttendStateFloats(args.head_dim);
-  __m256 sum[kQ][kD];
-  for (int q = 0; q < kQ; ++q) {
-    for (int i = 0; i < kD; ++i) {
-      sum[q][i] =
-          begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i);
-    }
-  }
+  const size_t head_dim = args.head_dim;
+  float* states = args.states + query * state_floats + dim;
   const float* weights = args.scratch + size_t{query} * kTilePositions;
+  const T* const* blocks = args.v_blocks;
+  __m256 sum[kQ * kD];
+  Unroll<kQ>([&](auto q) {
+    Unroll<kD>([&](auto i) {
+      sum[q * kD + i] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(states + state_floats * q + 8 * i);
+    });
+  });
   for (uint32_t position = begin; position < end;) {
     const uint32_t block = position / kBlockPositions;
     const uint32_t stop = (block + 1) * kBlockPositions < end ? (block + 1) * kBlockPositions : end;
-    const T* values = args.v_blocks[block] + size_t{position % kBlockPositions} * args.head_dim + dim;
-    for (; position < stop; ++position, values += args.head_dim) {
-      __m256 v[kD];
-      for (int i = 0; i < kD; ++i) v[i] = Load8(values + 8 * i);
-      for (int q = 0; q < kQ; ++q) {
-        const __m256 weight = _mm256_broadcast_ss(weights + size_t(q) * kTilePositions + position);
-        for (int i = 0; i < kD; ++i) sum[q][i] = _mm256_fmadd_ps(weight, v[i], sum[q][i]);
-      }
+    const T* values = blocks[block] + position % kBlockPositions * head_dim + dim;
+    for (; position < stop; ++position, values += head_dim) {
+      __m256 weight[kQ];
+      Unroll<kQ>([&](auto q) { weight[q] = _mm256_broadcast_ss(weights + size_t{kTilePositions} * q + position); });
+      Unroll<kD>([&](auto i) {
+        const __m256 value = Load8(values + 8 * i);
+        Unroll<kQ>([&](auto q) { sum[q * kD + i] = _mm256_fmadd_ps(weight[q], value, sum[q * kD + i]); });
+      });
     }
   }
-  for (int q = 0; q < kQ; ++q) {
-    for (int i = 0; i < kD; ++i) _mm256_storeu_ps(args.states + size_t(query + q) * state_floats + dim + 8 * i, sum[q][i]);
-  }
+  Unroll<kQ>([&](auto q) {
+    Unroll<kD>([&](auto i) { _mm256_storeu_ps(states + state_floats * q + 8 * i, sum[q * kD + i]); });
+  });
 }
 
 template <typename T, int kQ>

@@ -8,11 +8,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "kernels/kernel_constants.h"
 
 namespace millrace::kernels {
 namespace {
+
+// fn(0), …, fn(kCount - 1) with constants for arguments. Arrays of vectors that only such constants index are kept in registers; in a
+// plain loop GCC stores them back to memory at every step.
+template <int kCount, typename Fn>
+[[gnu::always_inline]] inline void Unroll(Fn&& fn) {
+  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) {
+    (fn(std::integral_constant<int, kIndex>{}), ...);
+  }(std::make_integer_sequence<int, kCount>{});
+}
 
 // kTailMask + 8 - n is a mask of the first n lanes.
 alignas(32) constexpr int32_t kTailMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
