@@ -56,6 +56,7 @@ struct Tile {
     std::vector<float> states((end - begin) * AttendStateFloats(head_dim), -7.0F);
     Attend(kernels, AttendTileArgs<T>{.k_blocks = k.data(),
                                       .v_blocks = v.data(),
+                                      .next_keys = {},
                                       .queries = q.data(),
                                       .visible = visible.data() + begin,
                                       .query_count = end - begin,

@@ -15,10 +15,14 @@ __m256 Load8(const float* x) { return _mm256_loadu_ps(x); }
 
 float ExpOne(float x) { return _mm256_cvtss_f32(Exp(_mm256_set1_ps(x))); }
 
+// How far ahead of the loads keys and values are prefetched: the blocks of a sequence are scattered, so that the hardware's own
+// prefetching starts anew at each of them.
+constexpr uint32_t kBlocksAhead = 2;
+
 // Scores of kQ queries for kH half-blocks of 16 positions from half-block `half` on. Positions run across the lanes: no sum
 // across lanes, and each key is loaded (and widened) once for all queries.
 template <typename T, int kQ, int kH>
-void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half) {
+void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half, const T* ahead) {
   const uint32_t head_dim = args.head_dim;
   const T* keys[kH];
   const float* queries[kQ];
@@ -29,6 +33,7 @@ void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half) {
   for (uint32_t d = 0; d < head_dim; ++d) {
     // With kQ * kH * 2 = 12 sums this takes all sixteen registers: three queries and one key, or two keys and one query.
     if constexpr (kQ <= 3) {
+      if (ahead != nullptr) _mm_prefetch(ahead + kH * 16 * d, _MM_HINT_T0);
       __m256 x[kQ];
       Unroll<kQ>([&](auto q) { x[q] = _mm256_broadcast_ss(queries[q] + d); });
       Unroll<kH * 2>([&](auto i) {
@@ -49,10 +54,24 @@ void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half) {
   const __m256 scale = _mm256_set1_ps(args.scale);
   float* out = args.scratch + size_t{query} * kTilePositions + half * 16;
   Unroll<kQ>([&](auto q) {
-    Unroll<kH * 2>([&](auto i) {
-      _mm256_store_ps(out + size_t{kTilePositions} * q + 8 * i, _mm256_mul_ps(sum[q * kH * 2 + i], scale));
-    });
+    Unroll<kH * 2>(
+        [&](auto i) { _mm256_store_ps(out + size_t{kTilePositions} * q + 8 * i, _mm256_mul_ps(sum[q * kH * 2 + i], scale)); });
   });
+}
+
+// The block that is prefetched while key block `block` of `blocks` is read: further keys, then the first values.
+template <typename T>
+const T* AheadOfKeys(const AttendTileArgs<T>& args, uint32_t block, uint32_t blocks) {
+  const uint32_t ahead = block + kBlocksAhead;
+  if (ahead < blocks) return args.k_blocks[ahead];
+  return ahead - blocks < blocks ? args.v_blocks[ahead - blocks] : nullptr;
+}
+
+// The same while values are read: further values, then the next tile's first keys.
+template <typename T>
+const T* AheadOfValues(const AttendTileArgs<T>& args, uint32_t block, uint32_t blocks) {
+  const uint32_t ahead = block + kBlocksAhead;
+  return ahead < blocks ? args.v_blocks[ahead] : args.next_keys[ahead - blocks];
 }
 
 template <typename T, int kQ>
@@ -62,8 +81,9 @@ void ScoreQueries(const AttendTileArgs<T>& args, uint32_t query) {
   const uint32_t halves = (longest + 15) / 16;
   constexpr int kTogether = kQ <= 3 ? 2 : 1;  // enough independent sums to hide the latency of the multiply-add
   uint32_t half = 0;
-  for (; half + kTogether <= halves; half += kTogether) ScoreHalves<T, kQ, kTogether>(args, query, half);
-  for (; half < halves; ++half) ScoreHalves<T, kQ, 1>(args, query, half);
+  for (; half + kTogether <= halves; half += kTogether)
+    ScoreHalves<T, kQ, kTogether>(args, query, half, AheadOfKeys(args, half / 2, (halves + 1) / 2));
+  for (; half < halves; ++half) ScoreHalves<T, kQ, 1>(args, query, half, AheadOfKeys(args, half / 2, (halves + 1) / 2));
 }
 
 // Scores to weights, in place; maximum and denominator to the state. Lanes behind `visible` become 0.
@@ -109,15 +129,17 @@ void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint
   const T* const* blocks = args.v_blocks;
   __m256 sum[kQ * kD];
   Unroll<kQ>([&](auto q) {
-    Unroll<kD>([&](auto i) {
-      sum[q * kD + i] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(states + state_floats * q + 8 * i);
-    });
+    Unroll<kD>(
+        [&](auto i) { sum[q * kD + i] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(states + state_floats * q + 8 * i); });
   });
   for (uint32_t position = begin; position < end;) {
     const uint32_t block = position / kBlockPositions;
     const uint32_t stop = (block + 1) * kBlockPositions < end ? (block + 1) * kBlockPositions : end;
     const T* values = blocks[block] + position % kBlockPositions * head_dim + dim;
-    for (; position < stop; ++position, values += head_dim) {
+    const T* ahead = AheadOfValues(args, block, (end + kBlockPositions - 1) / kBlockPositions);
+    ahead = ahead == nullptr ? values : ahead + (values - blocks[block]);
+    for (; position < stop; ++position, values += head_dim, ahead += head_dim) {
+      for (size_t line = 0; line < sizeof(T) * 8 * kD; line += 64) _mm_prefetch(ahead + line / sizeof(T), _MM_HINT_T0);
       __m256 weight[kQ];
       Unroll<kQ>([&](auto q) { weight[q] = _mm256_broadcast_ss(weights + size_t{kTilePositions} * q + position); });
       Unroll<kD>([&](auto i) {
@@ -126,9 +148,7 @@ void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint
       });
     }
   }
-  Unroll<kQ>([&](auto q) {
-    Unroll<kD>([&](auto i) { _mm256_storeu_ps(states + state_floats * q + 8 * i, sum[q * kD + i]); });
-  });
+  Unroll<kQ>([&](auto q) { Unroll<kD>([&](auto i) { _mm256_storeu_ps(states + state_floats * q + 8 * i, sum[q * kD + i]); }); });
 }
 
 template <typename T, int kQ>

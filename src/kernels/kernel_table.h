@@ -56,6 +56,7 @@ template <typename T>
 struct AttendTileArgs {
   const T* const* k_blocks = nullptr;  // kTileBlocks pointers, as many valid as the longest query needs
   const T* const* v_blocks = nullptr;
+  const T* next_keys[2] = {};             // K blocks that the caller will read after this tile, or nullptr: only prefetched
   const float* const* queries = nullptr;  // each [head_dim]
   const uint32_t* visible = nullptr;      // per query, 1..kTilePositions
   uint32_t query_count = 0;               // 1..kMaxTileQueries

@@ -90,19 +90,26 @@ uint32_t Attention::ComputeTile(const Pass& pass, const Unit& unit, uint32_t til
     const T* keys[kTileBlocks];
     const T* values[kTileBlocks];
     const uint32_t blocks = (visible[count - 1] + kBlockTokens - 1) / kBlockTokens;  // the last row sees most
+    const uint32_t slot = unit.span->slot;
     for (uint32_t i = 0; i < blocks; ++i) {
-      keys[i] = pass.kv.Keys<T>(unit.span->slot, tile * kTileBlocks + i, pass.input.layer, kv_head);
-      values[i] = pass.kv.Values<T>(unit.span->slot, tile * kTileBlocks + i, pass.input.layer, kv_head);
+      keys[i] = pass.kv.Keys<T>(slot, tile * kTileBlocks + i, pass.input.layer, kv_head);
+      values[i] = pass.kv.Values<T>(slot, tile * kTileBlocks + i, pass.input.layer, kv_head);
     }
-    AttendTile(pass.kernels, kernels::AttendTileArgs<T>{.k_blocks = keys,
-                                                        .v_blocks = values,
-                                                        .queries = queries,
-                                                        .visible = visible,
-                                                        .query_count = count,
-                                                        .head_dim = shape.head_dim,
-                                                        .scale = pass.input.scale,
-                                                        .scratch = scores,
-                                                        .states = states + first * pass.state_floats});
+    const auto next_key = [&](uint32_t block) -> const T* {
+      const bool exists = block * kBlockTokens < unit.span->first_position + unit.span->token_count;
+      return exists ? pass.kv.Keys<T>(slot, block, pass.input.layer, kv_head) : nullptr;
+    };
+    AttendTile(pass.kernels, kernels::AttendTileArgs<T>{
+                                 .k_blocks = keys,
+                                 .v_blocks = values,
+                                 .next_keys = {next_key((tile + 1) * kTileBlocks), next_key((tile + 1) * kTileBlocks + 1)},
+                                 .queries = queries,
+                                 .visible = visible,
+                                 .query_count = count,
+                                 .head_dim = shape.head_dim,
+                                 .scale = pass.input.scale,
+                                 .scratch = scores,
+                                 .states = states + first * pass.state_floats});
   };
   if (pass.kv.shape().type == model::KvType::kF16) {
     attend(uint16_t{});
