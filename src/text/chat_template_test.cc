@@ -129,6 +129,7 @@ TEST(ChatTemplate, RefusesWhatItDoesNotImplement) {
                              "{{ [1]|map('upper') }}",
                              "{{ ('<'|safe) + '>' }}",
                              "{{ self }}",
+                             "{{ -2 ** x }}",
                              "{{ '\\ud800' }}",
                              "{{ strftime_now('%Q') }}",
                              "{% for i in [1] %}{% macro f() %}{% endmacro %}"

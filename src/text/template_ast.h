@@ -90,7 +90,6 @@ struct MacroDefinition {
   std::vector<NameId> parameters;
   std::vector<std::string> parameter_names;
   std::vector<ExprPtr> defaults;  // of the last parameters
-  Block* body = nullptr;          // of the statement that owns this
   bool takes_varargs = false;     // the body mentions varargs, kwargs or caller
   bool takes_kwargs = false;
   bool takes_caller = false;
@@ -121,12 +120,14 @@ struct Stmt {
   std::vector<Postfix> filters = {};
   std::vector<std::unique_ptr<Block>> blocks = {};
   std::unique_ptr<MacroDefinition> macro = {};
+  std::vector<std::vector<NameId>> hidden = {};  // for each block with variables of its own: see template_scopes.h
 };
 
 struct Program {
   TemplateLimits limits;
   std::vector<std::string> names;  // every variable that occurs; NameId is the index
   Block body;
+  std::vector<NameId> hidden;  // by the body
 };
 
 // The names that the interpreter itself binds, in this order at the start of Program::names.

@@ -14,7 +14,7 @@ Evaluator::Evaluator(const Program& program, int64_t now)
 
 Result<std::string> Evaluator::Run(const Json& context) {
   RETURN_IF_ERROR(LoadContext(context));
-  PushScope(0);
+  RETURN_IF_ERROR(PushScope(0, program_.hidden));
   RETURN_IF_ERROR(Execute(program_.body));
   return std::move(root_output_);
 }
@@ -58,6 +58,19 @@ void Evaluator::PushScope(size_t parent) {
   scope.bindings.clear();
 }
 
+Status Evaluator::PushScope(size_t parent, const std::vector<NameId>& hidden) {
+  PushScope(parent);
+  for (const NameId name : hidden) {
+    // What neither context nor globals have is undefined anyway.
+    if (context_[name] || IsGlobalFunction(program_.names[name])) scopes_[Top()].bindings.emplace_back(name, UndefinedName(name));
+  }
+  return budget_.Charge(hidden.size());
+}
+
+Value Evaluator::UndefinedName(NameId name) {
+  return Value::Undefined(&budget_, fmt::format("'{}' is undefined", program_.names[name].substr(0, 100)));
+}
+
 void Evaluator::Bind(NameId name, const Value& value) {
   auto& bindings = scopes_[Top()].bindings;
   for (auto& [bound, old] : bindings) {
@@ -84,7 +97,7 @@ Result<Value> Evaluator::Lookup(NameId name) {
     return Value::FromObject(Kind::kFunction, std::make_shared<Method>(&budget_, Value(), text, 1));
   }
   if (text == "lipsum" || text == "self") return Error(Code::kUnsupported, "'{}' is not supported", text);
-  return Value::Undefined(&budget_, fmt::format("'{}' is undefined", text.substr(0, 100)));
+  return UndefinedName(name);
 }
 
 // --- output ---
@@ -152,7 +165,7 @@ Result<Evaluator::Flow> Evaluator::ExecuteStmt(const Stmt& stmt) {
     case StmtKind::kWith:
       return ExecuteWith(stmt);
     case StmtKind::kScope:
-      return ExecuteScoped(*stmt.blocks.front());
+      return ExecuteScoped(stmt, 0);
     case StmtKind::kBreak:
       return Flow::kBreak;
     case StmtKind::kContinue:
@@ -169,9 +182,9 @@ Result<Evaluator::Flow> Evaluator::ExecuteIf(const Stmt& stmt) {
   return stmt.blocks.size() > stmt.exprs.size() ? Execute(*stmt.blocks.back()) : Flow::kNormal;
 }
 
-Result<Evaluator::Flow> Evaluator::ExecuteScoped(const Block& block) {
-  PushScope(Top());
-  const Result<Flow> flow = Execute(block);
+Result<Evaluator::Flow> Evaluator::ExecuteScoped(const Stmt& stmt, size_t index) {
+  RETURN_IF_ERROR(PushScope(Top(), stmt.hidden[index]));
+  const Result<Flow> flow = Execute(*stmt.blocks[index]);
   PopScope();
   return flow;
 }
@@ -188,7 +201,7 @@ Result<Evaluator::Flow> Evaluator::ExecuteFor(const Stmt& stmt) {
     ASSIGN_OR_RETURN(const bool more, Located(place, loop->Next()));
     if (!more) break;
     RETURN_IF_ERROR(Located(place, budget_.Charge(1)));
-    PushScope(Top());
+    RETURN_IF_ERROR(PushScope(Top(), stmt.hidden.front()));
     Bind(kLoopName, handle);
     RETURN_IF_ERROR(Assign(stmt.targets.front(), loop->current()));
     ASSIGN_OR_RETURN(const Flow flow, Execute(*stmt.blocks.front()));
@@ -198,13 +211,13 @@ Result<Evaluator::Flow> Evaluator::ExecuteFor(const Stmt& stmt) {
   }
   loop->End();
   // Jinja runs the else block unless an iteration came to its end; break leaves one early, and so does continue.
-  if (!completed && stmt.blocks.size() > 1) return ExecuteScoped(*stmt.blocks.back());
+  if (!completed && stmt.blocks.size() > 1) return ExecuteScoped(stmt, 1);
   return Flow::kNormal;
 }
 
 Result<Evaluator::Flow> Evaluator::ExecuteWith(const Stmt& stmt) {
   ASSIGN_OR_RETURN(const std::vector<Value> values, EvaluateAll(stmt.exprs));
-  PushScope(Top());
+  RETURN_IF_ERROR(PushScope(Top(), stmt.hidden.front()));
   for (size_t i = 0; i < values.size(); ++i) RETURN_IF_ERROR(Assign(stmt.targets[i], values[i]));
   const Result<Flow> flow = Execute(*stmt.blocks.front());
   PopScope();
@@ -214,7 +227,7 @@ Result<Evaluator::Flow> Evaluator::ExecuteWith(const Stmt& stmt) {
 Result<Evaluator::Flow> Evaluator::Capture(const Stmt& stmt, Value& out) {
   std::string text;
   std::string* const outer = std::exchange(output_, &text);
-  PushScope(Top());
+  RETURN_IF_ERROR(PushScope(Top(), stmt.hidden.front()));
   const Result<Flow> flow = Execute(*stmt.blocks.front());
   output_ = outer;
   if (!flow.ok() || *flow != Flow::kNormal) {
@@ -236,13 +249,13 @@ Status Evaluator::ExecuteSet(const Stmt& stmt) {
 
 Status Evaluator::DefineMacro(const Stmt& stmt) {
   Bind(stmt.targets.front().name,
-       Value::FromObject(Kind::kMacro, std::make_shared<MacroObject>(&budget_, *stmt.macro, Top(), scopes_[Top()].serial)));
+       Value::FromObject(Kind::kMacro, std::make_shared<MacroObject>(&budget_, stmt, Top(), scopes_[Top()].serial)));
   return Status();
 }
 
 Status Evaluator::ExecuteCall(const Stmt& stmt) {
   const Value caller =
-      Value::FromObject(Kind::kMacro, std::make_shared<MacroObject>(&budget_, *stmt.macro, Top(), scopes_[Top()].serial));
+      Value::FromObject(Kind::kMacro, std::make_shared<MacroObject>(&budget_, stmt, Top(), scopes_[Top()].serial));
   ASSIGN_OR_RETURN(const Value text, EvaluateChain(*stmt.exprs.front(), &caller));
   return Write(text, stmt.position);
 }

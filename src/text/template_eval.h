@@ -35,9 +35,9 @@ class Evaluator {
   };
 
   struct MacroObject final : Object {
-    MacroObject(Budget* owner, const MacroDefinition& macro, size_t in_scope, uint64_t scope_serial)
-        : Object(owner, sizeof(MacroObject), 0), definition(macro), scope(in_scope), serial(scope_serial) {}
-    const MacroDefinition& definition;
+    MacroObject(Budget* owner, const Stmt& stmt, size_t in_scope, uint64_t scope_serial)
+        : Object(owner, sizeof(MacroObject), 0), statement(stmt), scope(in_scope), serial(scope_serial) {}
+    const Stmt& statement;  // kMacro or kCall
     size_t scope;
     uint64_t serial;
   };
@@ -48,7 +48,8 @@ class Evaluator {
   Result<Flow> ExecuteStmt(const Stmt& stmt);
   Result<Flow> ExecuteIf(const Stmt& stmt);
   Result<Flow> ExecuteFor(const Stmt& stmt);
-  Result<Flow> ExecuteScoped(const Block& block);
+  // Block `index` in a scope of its own.
+  Result<Flow> ExecuteScoped(const Stmt& stmt, size_t index);
   Result<Flow> ExecuteWith(const Stmt& stmt);
   // The output of a block in a scope of its own, through filters; nothing when the block ends by break or continue.
   Result<Flow> Capture(const Stmt& stmt, Value& out);
@@ -62,10 +63,13 @@ class Evaluator {
 
   // --- scopes ---
   void PushScope(size_t parent);
+  // With the names that count as undefined until the block assigns them.
+  Status PushScope(size_t parent, const std::vector<NameId>& hidden);
   void PopScope() { --scope_count_; }
   size_t Top() const { return scope_count_ - 1; }
   void Bind(NameId name, const Value& value);
   Result<Value> Lookup(NameId name);
+  Value UndefinedName(NameId name);
 
   // --- expressions, template_eval_expr.cc ---
   Result<Value> Evaluate(const Expr& expr);

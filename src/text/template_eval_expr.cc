@@ -243,16 +243,16 @@ Result<Value> Evaluator::Call(const Value& callee, const CallArguments& argument
 }
 
 Result<Value> Evaluator::CallMacro(const MacroObject& macro, const CallArguments& arguments) {
-  const MacroDefinition& definition = macro.definition;
+  const MacroDefinition& definition = *macro.statement.macro;
   if (macro.scope >= scope_count_ || scopes_[macro.scope].serial != macro.serial) {
     return Error(Code::kUnsupported, "the macro '{}' is called outside of the block that defines it", definition.name);
   }
   RETURN_IF_ERROR(Enter(definition.position));
   std::string text;
   std::string* const outer = std::exchange(output_, &text);
-  PushScope(macro.scope);
+  RETURN_IF_ERROR(PushScope(macro.scope, macro.statement.hidden.front()));
   RETURN_IF_ERROR(BindParameters(definition, arguments));
-  RETURN_IF_ERROR(Execute(*definition.body));
+  RETURN_IF_ERROR(Execute(*macro.statement.blocks.front()));
   PopScope();
   output_ = outer;
   Leave();

@@ -181,6 +181,10 @@ Result<ExprPtr> ExprParser::Power() {
   chain->operands.push_back(std::move(first));
   while (tokens_.TakeOperator("**")) {
     ASSIGN_OR_RETURN(ExprPtr next, Unary(true));
+    // Jinja writes a folded constant without parentheses, so that Python reads -2 ** x as -(2 ** x), but -2 ** 2 is 4.
+    if (chain->operands.front()->kind == ExprKind::kMinus && next->kind != ExprKind::kLiteral) {
+      return ErrorAt(Code::kUnsupported, position, "a negative number to a power that is no literal is not supported");
+    }
     chain->operands.push_back(std::move(next));
     chain->operators.push_back(Operator::kPower);
   }

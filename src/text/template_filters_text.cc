@@ -134,10 +134,11 @@ Result<Value> TruncateFilter(const Value& value, const CallArguments& arguments,
   }
   const auto end_length = static_cast<int64_t>(CountCodePoints(end));
   if (length < end_length || leeway < 0) return Error(Code::kInvalidArgument, "truncate: the length or the leeway is too small");
+  const auto own = Length(value);  // short values of other kinds pass, too
+  if (!own) return TypeError("truncate", value);
+  if (*own <= length || *own - length <= leeway) return value;
   if (!value.Is(Kind::kString)) return TypeError("truncate", value);
-  ASSIGN_OR_RETURN(std::string text, PlainText(value, runtime));
-  const auto own = static_cast<int64_t>(CountCodePoints(text));
-  if (own <= length || own - length <= leeway) return NewText(std::move(text), runtime);
+  ASSIGN_OR_RETURN(const std::string text, PlainText(value, runtime));
   std::string_view kept = std::string_view(text).substr(0, ByteOffset(text, static_cast<size_t>(length - end_length)));
   if (!kill_words) kept = kept.substr(0, kept.rfind(' '));
   return NewText(std::string(kept).append(end), runtime);

@@ -41,12 +41,24 @@ Result<bool> LoopState::Satisfies(const Value& item) {
   return Truthy(*holds);
 }
 
+// Behind a condition, Jinja hands out what the target took the item apart into: "for a, b in ['xy'] if a" walks over ('x', 'y').
+Result<Value> LoopState::Repack(const Target& target, const Value& item) {
+  if (target.kind != Target::Kind::kTuple) return item;
+  ASSIGN_OR_RETURN(std::vector<Value> parts, Iterate(item, *budget));
+  for (size_t i = 0; i < parts.size() && i < target.items.size(); ++i) {
+    ASSIGN_OR_RETURN(parts[i], Repack(target.items[i], parts[i]));
+  }
+  return MakeTuple(*budget, std::move(parts));
+}
+
 Result<std::optional<Value>> LoopState::Pull() {
   while (auto item = PullUnfiltered()) {
     RETURN_IF_ERROR(budget->Charge(1));
     if (stmt_.exprs.size() < 2) return item;
     ASSIGN_OR_RETURN(const bool satisfies, Satisfies(*item));
-    if (satisfies) return item;
+    if (!satisfies) continue;
+    ASSIGN_OR_RETURN(item, Repack(stmt_.targets.front(), *item));
+    return item;
   }
   return std::optional<Value>();
 }

@@ -30,6 +30,7 @@ class LoopState final : public LoopObject {
   Result<std::optional<Value>> Pull();
   std::optional<Value> PullUnfiltered();
   Result<bool> Satisfies(const Value& item);
+  Result<Value> Repack(const Target& target, const Value& item);
   Result<const Value*> Peek();  // null at the end
   Result<int64_t> Count();
 

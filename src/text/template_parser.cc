@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "text/template_expr_parser.h"
+#include "text/template_scopes.h"
 
 namespace millrace::text::jinja {
 namespace {
@@ -21,6 +22,7 @@ class TemplateParser {
     program->limits = limits_;
     RETURN_IF_ERROR(Statements({}, program->body));
     program->names = names_.Take();
+    MarkHiddenNames(*program);
     return std::shared_ptr<const Program>(std::move(program));
   }
 
@@ -255,7 +257,6 @@ class TemplateParser {
     for (size_t i = 0; i < kReservedNames; ++i) exprs_.mentioned[i] |= outer[i];
     loops_ = outer_loops;
     RETURN_IF_ERROR(body);
-    macro.body = stmt.blocks.front().get();
     return Status();
   }
 

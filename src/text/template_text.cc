@@ -168,7 +168,7 @@ std::vector<std::string_view> SplitLines(std::string_view text, bool keep_ends) 
 
 namespace {
 
-constexpr size_t kShortPattern = 32;  // here even the worst case of a plain search is harmless
+constexpr size_t kShortPattern = 16;  // here even the worst case of a plain search is harmless
 
 // Knuth, Morris and Pratt, over any random-access order of bytes. Returns how many bytes precede the occurrence.
 template <typename Iterator>

@@ -3,6 +3,7 @@
 An immutable sandbox with trim_blocks, lstrip_blocks and loop controls; json.dumps as `tojson`; raise_exception; strftime_now; and
 the tag `generation`, which only marks the assistant's text and renders as its body.
 """
+import copy
 import json
 from datetime import datetime, timezone
 
@@ -48,8 +49,8 @@ ENVIRONMENT = make_environment()
 
 
 def render(source, context):
-    """("output", text) or ("error", reason)."""
+    """("output", text) or ("error", reason). The context stays as it is, though the filter `indent` would change a list."""
     try:
-        return "output", ENVIRONMENT.from_string(source).render(**context)
+        return "output", ENVIRONMENT.from_string(source).render(**copy.deepcopy(context))
     except Exception as error:  # whatever Python raises, the template has failed
         return "error", f"{type(error).__name__}: {error}"
