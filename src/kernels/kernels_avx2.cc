@@ -16,6 +16,8 @@ namespace {
 
 // How far ahead of the loads weights are prefetched: about the latency of memory at full bandwidth.
 constexpr size_t kPrefetchBytes = 2048;
+// Two short strips that are read side by side: the next two instead, for what lies 2 KiB ahead of one is the other.
+constexpr size_t kMaxPrefetchBytes = 16384;
 
 // Four activations for all rows.
 __m256i Broadcast4(const int8_t* x) {
@@ -95,8 +97,14 @@ void StoreStrip(const PackedMatrix& w, const OutputRows& y, size_t m, size_t str
 
 // kBytes of what lies ahead; once per group, so that consecutive groups leave no line out.
 template <size_t kBytes>
-void PrefetchGroup(const std::byte* data) {
-  for (size_t at = 0; at < kBytes; at += 64) _mm_prefetch(data + kPrefetchBytes + at, _MM_HINT_T0);
+void PrefetchGroup(const std::byte* ahead) {
+  for (size_t at = 0; at < kBytes; at += 64) _mm_prefetch(ahead + at, _MM_HINT_T0);
+}
+
+template <int kStrips>
+size_t PrefetchDistance(size_t strip_bytes) {
+  const size_t next = strip_bytes * kStrips;
+  return kStrips == 1 || next > kMaxPrefetchBytes ? kPrefetchBytes : next;
 }
 
 // Integer sums are free to be reordered, and GCC does: across the steps of a loop it keeps all products alive and spills most of
@@ -126,12 +134,13 @@ struct Tile {
 template <int kM, int kS>
 void TileQ4_1(const Tile<kM, kS>& tile) {
   const size_t strip_bytes = tile.groups() * kQ4_1GroupBytes;
+  const size_t ahead = PrefetchDistance<kS>(strip_bytes);
   const std::byte* data = tile.w.data + tile.strip * strip_bytes;
   const __m256i nibble = _mm256_set1_epi8(0xF);
   __m256 total[kS][kM] = {};
   for (size_t group = 0; group < tile.groups(); ++group, data += kQ4_1GroupBytes) {
     __m256i chain[kS][kM] = {};
-    for (int s = 0; s < kS && tile.m == 0; ++s) PrefetchGroup<kQ4_1GroupBytes>(data + size_t(s) * strip_bytes);
+    for (int s = 0; s < kS && tile.m == 0; ++s) PrefetchGroup<kQ4_1GroupBytes>(data + size_t(s) * strip_bytes + ahead);
     for (int j = 0; j < 4; ++j) {
       __m256i low[kS];
       __m256i high[kS];
@@ -168,12 +177,13 @@ void TileQ4_1(const Tile<kM, kS>& tile) {
 template <int kM, int kS>
 void TileQ8_0(const Tile<kM, kS>& tile) {
   const size_t strip_bytes = tile.groups() * kQ8_0GroupBytes;
+  const size_t ahead = PrefetchDistance<kS>(strip_bytes);
   const std::byte* data = tile.w.data + tile.strip * strip_bytes;
   const __m256i ones = _mm256_set1_epi16(1);
   __m256 total[kS][kM] = {};
   for (size_t group = 0; group < tile.groups(); ++group, data += kQ8_0GroupBytes) {
     __m256i sum[kS][kM] = {};
-    for (int s = 0; s < kS && tile.m == 0; ++s) PrefetchGroup<kQ8_0GroupBytes>(data + size_t(s) * strip_bytes);
+    for (int s = 0; s < kS && tile.m == 0; ++s) PrefetchGroup<kQ8_0GroupBytes>(data + size_t(s) * strip_bytes + ahead);
     for (int j = 0; j < 8; ++j) {
       __m256i code[kS];
       __m256i magnitude[kS];
