@@ -42,6 +42,16 @@ const Row& RowOf(Code code) {
   return kTable.back();
 }
 
+// Messages may quote what a client or a template wrote; an error is no place to send all of it back.
+constexpr size_t kMaxMessageBytes = 1024;
+constexpr size_t kMaxNameBytes = 128;
+
+std::string Shortened(std::string_view text, size_t most) {
+  if (text.size() <= most) return std::string(text);
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;  // not inside a code point
+  return std::string(text.substr(0, most)) + "…";
+}
+
 void AppendNullable(std::string_view key, std::string_view value, std::string& out) {
   out += fmt::format(",\"{}\":", key);
   if (value.empty()) {
@@ -57,7 +67,7 @@ ApiError FromStatus(const Status& status) {
   const Row& row = RowOf(status.code());
   ApiError error;
   error.status = row.status;
-  error.message = status.message();
+  error.message = Shortened(status.message(), kMaxMessageBytes);
   error.type = row.type;
   error.code = row.name;
   error.retry_after_ms = row.retry_after_ms;
@@ -79,8 +89,8 @@ ApiError NotSupported(std::string_view param, std::string message) {
 }
 
 ApiError ModelNotFound(std::string_view model) {
-  ApiError error =
-      FromStatus(Error(Code::kNotFound, "The model '{}' does not exist. GET /v1/models lists those that do.", model));
+  ApiError error = FromStatus(Error(Code::kNotFound, "The model '{}' does not exist. GET /v1/models lists those that do.",
+                                    Shortened(model, kMaxNameBytes)));
   error.param = "model";
   error.code = "model_not_found";
   return error;

@@ -48,7 +48,7 @@ class [[nodiscard]] Parsed {
   std::variant<T, ApiError> held_;
 };
 
-// The one table from the failure kinds of this project to HTTP. The message is the status's own.
+// The one table from the failure kinds of this project to HTTP. The message is the status's own, cut after 1,024 bytes.
 ApiError FromStatus(const Status& status);
 
 // 400 with the parameter at fault.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace millrace::api {
 namespace {
@@ -36,6 +37,16 @@ TEST(ApiError, BodyIsOpenAisShape) {
 TEST(ApiError, BodyIsJsonWhateverTheMessage) {
   const auto parsed = Json::Parse(ErrorBody(Invalid("\xC3(", std::string("\x00\xFF\x7F", 3))));
   ASSERT_TRUE(parsed.ok()) << parsed.status().ToString();
+}
+
+TEST(ApiError, LongQuotationsAreCutBetweenCodePoints) {
+  std::string euros;
+  for (int i = 0; i < 1000; ++i) euros += "€";
+  EXPECT_LT(ModelNotFound(euros).message.size(), 250U);
+  const ApiError error = Invalid("x", "a" + euros);
+  EXPECT_LE(error.message.size(), 1024U + 3);
+  EXPECT_TRUE(Utf8IsValid(error.message));
+  EXPECT_TRUE(error.message.ends_with("€…"));
 }
 
 TEST(ApiError, ContextOverflowIsWordedAsClientsMatchIt) {

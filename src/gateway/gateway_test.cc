@@ -167,6 +167,31 @@ TEST(Chat, LogprobsStandBesideTheirText) {
   EXPECT_EQ(content[1].Find("top_logprobs")->items().size(), 2U);
 }
 
+// Every token of the tiny model is one byte, so each of these characters comes in pieces.
+TEST(Chat, CodePointsAreNeverCut) {
+  const std::string text = "né €uro 😀 fin";
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.answer = [&](const std::vector<TokenId>&) { return TokensOf(text); };
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  sim.WaitReady();
+  const ChatEvents events = ReadChatEvents(sim.Ask(kChat, ChatBody("x", R"("stream":true)")).body);
+  EXPECT_EQ(events.content, text) << "no replacement characters in between";
+  const Json body = BodyOf(sim.Ask(kChat, ChatBody("x", R"("logprobs":true,"stop":["😁","fix"])")));
+  const Json& choice = body.Find("choices")->items()[0];
+  EXPECT_EQ(choice.Find("message")->Find("content")->as_string(), text);
+  EXPECT_EQ(choice.Find("logprobs")->Find("content")->items().size(), text.size()) << "one per token, however its bytes fell";
+}
+
+TEST(Chat, BytesThatAreNoTextBecomeReplacementCharacters) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.answer = [](const std::vector<TokenId>&) { return TokensOf("a\xC3(\xE2\x82"); };
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  sim.WaitReady();
+  for (const char* more : {R"("stream":true)", R"("stream":true,"logprobs":true,"stop":"zz")"}) {
+    EXPECT_EQ(ReadChatEvents(sim.Ask(kChat, ChatBody("x", more)).body).content, "a�(�");
+  }
+}
+
 TEST(Chat, LongPromptsAreReadBesideTheLoop) {
   GatewayOptions options = SimGateway::DefaultOptions();
   options.models[0].context = 4096;
@@ -306,6 +331,8 @@ TEST(Keys, GuardEverythingThatIsNotPublic) {
   SimGateway sim({}, std::move(options));
   sim.WaitReady();
   EXPECT_EQ(sim.Get("/livez").status, 200);
+  EXPECT_EQ(sim.Get("/health").body, R"({"status":"ok","models":[{"id":"tiny","state":"ready"}]})");
+  EXPECT_NE(sim.Get("/health", "Authorization: Bearer secret-a\r\n").body.find("\"pid\""), std::string::npos);
   EXPECT_EQ(sim.Get("/v1/models").status, 401);
   const Answer refused = sim.Ask(kChat, ChatBody("a"));
   EXPECT_EQ(refused.status, 401);

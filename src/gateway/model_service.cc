@@ -174,10 +174,11 @@ void ModelService::OnLost(const std::string& cause, const std::vector<RequestId>
   }
   const api::ApiError error = WorkerLost(cause);
   for (auto& [request, stream] : std::exchange(running_, {})) stream->Fail(error);
-  if (supervisor_.state() == ModelState::kFailed) FailWaiting(error);
 }
 
 void ModelService::OnStateChange() {
+  // Whoever waits for the next worker must not wait for one that is not to come.
+  if (supervisor_.state() == ModelState::kFailed) FailWaiting(WorkerLost(supervisor_.cause()));
   if (on_change_) on_change_(Describe());
 }
 

@@ -87,7 +87,6 @@ class StreamedReply final : public Reply {
   static std::unique_ptr<net::StreamWriter> Begin(net::Exchange& exchange, const ReplyOptions& options) {
     net::StreamOptions stream;
     stream.headers = IgnoredHeader(options.ignored);
-    stream.headers.push_back({"Cache-Control", "no-cache"});
     return exchange.BeginStream(std::move(stream));
   }
 

@@ -9,10 +9,12 @@
 namespace millrace::gateway {
 namespace {
 
-Json StatusJson(const ModelStatus& status) {
+// Without `details` no more than a stranger may know.
+Json StatusJson(const ModelStatus& status, bool details) {
   Json json;
   json.Set("id", status.alias);
   json.Set("state", ModelStateName(status.state));
+  if (!details) return json;
   if (!status.cause.empty()) json.Set("cause", status.cause);
   if (status.state == ModelState::kLoading) {
     json.Set("loading_done", int64_t{status.loading_done});
@@ -52,8 +54,9 @@ api::ModelCard CardOf(const ModelService& service) {
 }  // namespace
 
 void Handlers::Health(const ExchangePtr& exchange) const {
+  const bool details = !keys.Check(exchange->request()).has_value();
   Json::Array models;
-  for (const auto& service : dispatcher->services()) models.push_back(StatusJson(service->Describe()));
+  for (const auto& service : dispatcher->services()) models.push_back(StatusJson(service->Describe(), details));
   Json body;
   body.Set("status", "ok");
   body.Set("models", std::move(models));

@@ -196,6 +196,22 @@ TEST(Worker, ACrashLoopFailsTheModelAndIsTriedAgainMuchLater) {
   EXPECT_EQ(sim.model().state, ModelState::kReady);
 }
 
+TEST(Worker, WhoWaitsIsToldWhenTheModelFails) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.slots = 1;
+  worker.step_ns = 100 * kMs;
+  SimGateway sim({}, SimGateway::DefaultOptions(), std::move(worker));
+  sim.WaitReady();
+  sim.Post(kChat, ChatBody("abcdefgh", R"("stream":true)"));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.model().running == 1; }));
+  SimClient& waiting = sim.Post(kChat, ChatBody("x"));
+  ASSERT_TRUE(sim.RunUntil([&] { return sim.model().waiting == 1; }));
+  sim.launcher().options().faults.cannot_start = 1;
+  sim.launcher().current()->Die();
+  EXPECT_EQ(sim.Finish(waiting).status, 503);
+  EXPECT_LT(sim.loop().NowNs(), 20 * kSecond);
+}
+
 TEST(Worker, DeathsWithProgressAreNoCrashLoop) {
   SimGateway sim;
   for (int i = 0; i < 8; ++i) {

@@ -14,6 +14,11 @@ namespace {
 constexpr int64_t kHeartbeatCheckNs = 500'000'000;
 constexpr int64_t kRecordsPerTurn = 512;  // then other work of the loop gets its turn
 
+// For the first step of a worker: two operations per weight and prompt token, two weights per byte, 256 tokens.
+constexpr double kChunkOperationsPerByte = 2.0 * 2.0 * 256.0;
+constexpr double kSlowOperationsPerSecond = 20e9;
+constexpr double kMostPatienceNs = 600e9;
+
 }  // namespace
 
 Supervisor::Supervisor(net::Loop& loop, WorkerLauncher& launcher, Listener& listener, WorkerPlan plan,
@@ -159,19 +164,25 @@ void Supervisor::ExpectProgress() {
   });
 }
 
+// How long the running step may take. The worker's own estimate stretches it, but not without end. Before the first step there is no
+// estimate: then a chunk of prompt at the speed of a very slow machine, so that a large model on a small one is not taken for hung.
+int64_t Supervisor::Patience() const {
+  const ipc::WorkerSigns& signs = link_->channel().signs();
+  const uint64_t expected_ns = signs.Get(ipc::WorkerStat::kExpectedStepNs);
+  const double slow_step_s = static_cast<double>(hello_.bytes_per_token) * kChunkOperationsPerByte / kSlowOperationsPerSecond;
+  const double step_ns = expected_ns > 0 ? static_cast<double>(expected_ns) : slow_step_s * 1e9;
+  return std::max(limits_.hang_ns, static_cast<int64_t>(std::min(2 * step_ns, kMostPatienceNs)));
+}
+
 void Supervisor::WatchHeartbeat() {
   heartbeat_timer_.ArmAfter(std::min(kHeartbeatCheckNs, limits_.hang_ns / 2 + 1), [this] {
     const int64_t now = loop_->NowNs();
-    const ipc::WorkerSigns& signs = link_->channel().signs();
-    const uint64_t heartbeat = signs.heartbeat();
+    const uint64_t heartbeat = link_->channel().signs().heartbeat();
     if (heartbeat != last_heartbeat_ || !listener_->HasWork()) {
       last_heartbeat_ = heartbeat;
       last_beat_ns_ = now;
     }
-    // The worker's own estimate may stretch the patience, but not without end.
-    const uint64_t expected = signs.Get(ipc::WorkerStat::kExpectedStepNs);
-    const int64_t step_ns = static_cast<int64_t>(std::min<uint64_t>(expected, static_cast<uint64_t>(limits_.hang_ns) * 6));
-    const int64_t patience = std::max(limits_.hang_ns, 2 * step_ns);
+    const int64_t patience = Patience();
     if (now - last_beat_ns_ > patience) {
       return End(
           fmt::format("the worker hangs: no heartbeat for {:.1f} s with work at hand", static_cast<double>(patience) / 1e9));

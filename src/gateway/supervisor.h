@@ -83,6 +83,7 @@ class Supervisor {
   Status CheckHello(const ipc::Hello& hello) const;
   void OnHello(const ipc::Hello& hello);
   void ExpectProgress();
+  int64_t Patience() const;
   void WatchHeartbeat();
   void End(std::string cause);  // kills the worker; `cause` then replaces the exit status in what people read
   void GiveUp(std::string cause);
