@@ -43,9 +43,14 @@ class Server:
         request = urllib.request.Request(self.url + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as reply:
-                return reply.status, json.loads(reply.read() or b"null")
+                return reply.status, self.parse(reply)
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+            return error.code, self.parse(error)
+
+    @staticmethod
+    def parse(reply):
+        body = reply.read()
+        return json.loads(body) if "json" in (reply.headers.get("Content-Type") or "") else body.decode()
 
     def post(self, path, body, **headers):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
