@@ -52,7 +52,9 @@ class SectionContext {
 
 struct SectionSize {
   size_t items = 0;  // below 2^32
-  size_t grain = 1;  // items of one piece: large enough that taking it (some 10 ns) does not matter
+  // About how many items a piece has: so many that taking it (some 10 ns) does not matter. A piece may turn out larger: a thread that
+  // was held up while it took one may still go by the last section's grain.
+  size_t grain = 1;
 };
 
 // Wall time spent in the sections of one name.
@@ -136,5 +138,15 @@ class ThreadPool {
   int64_t section_ns_ = 0;
   std::array<SectionTime, 16> times_{};
 };
+
+// fn(thread, item) for each item, where nothing has to be prepared per thread.
+template <typename Fn>
+void ForEach(ThreadPool& pool, const char* name, SectionSize size, Fn&& fn) {
+  pool.Run(name, size, [&](SectionContext& context) {
+    do {
+      for (size_t item = context.range().begin; item < context.range().end; ++item) fn(context.thread(), item);
+    } while (context.Next());
+  });
+}
 
 }  // namespace millrace::kernels

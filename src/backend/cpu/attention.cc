@@ -155,28 +155,21 @@ void Attention::MergeTiles(const Pass& pass, const Unit& unit, uint32_t unit_ind
 }
 
 void Attention::RunSplit(kernels::ThreadPool& pool, const Pass& pass) const {
-  pool.Run("attend", {.items = units_.size() * tiles_, .grain = 1}, [&](kernels::SectionContext& context) {
-    do {
-      const auto unit = static_cast<uint32_t>(context.range().begin / tiles_);
-      const auto tile = static_cast<uint32_t>(context.range().begin % tiles_);
-      const Unit& work = units_[unit];
-      if (tile >= TilesFor(work.span->first_position + work.first_row + work.rows)) continue;
-      ComputeTile(pass, work, tile, threads_[context.thread()].scores, PartialState(unit, tile));
-    } while (context.Next());
+  const size_t pieces = units_.size() * tiles_;
+  kernels::ForEach(pool, "attend", {.items = pieces, .grain = 1}, [&](uint32_t thread, size_t piece) {
+    const auto unit = static_cast<uint32_t>(piece / tiles_);
+    const auto tile = static_cast<uint32_t>(piece % tiles_);
+    const Unit& work = units_[unit];
+    if (tile >= TilesFor(work.span->first_position + work.first_row + work.rows)) return;
+    ComputeTile(pass, work, tile, threads_[thread].scores, PartialState(unit, tile));
   });
-  pool.Run("attend_merge", {.items = units_.size(), .grain = 1}, [&](kernels::SectionContext& context) {
-    do {
-      const auto unit = static_cast<uint32_t>(context.range().begin);
-      MergeTiles(pass, units_[unit], unit);
-    } while (context.Next());
-  });
+  kernels::ForEach(pool, "attend_merge", {.items = units_.size(), .grain = 1},
+                   [&](uint32_t, size_t unit) { MergeTiles(pass, units_[unit], static_cast<uint32_t>(unit)); });
 }
 
 void Attention::RunWhole(kernels::ThreadPool& pool, const Pass& pass) const {
-  pool.Run("attend", {.items = units_.size(), .grain = 1}, [&](kernels::SectionContext& context) {
-    do WalkTiles(pass, units_[context.range().begin], threads_[context.thread()]);
-    while (context.Next());
-  });
+  kernels::ForEach(pool, "attend", {.items = units_.size(), .grain = 1},
+                   [&](uint32_t thread, size_t unit) { WalkTiles(pass, units_[unit], threads_[thread]); });
 }
 
 void Attention::Run(kernels::ThreadPool& pool, const kernels::KernelTable& kernels, KvStore& kv, const AttentionInput& input) {

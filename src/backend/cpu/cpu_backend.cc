@@ -126,16 +126,12 @@ void CpuBackend::FillRopeTable() {
   for (uint32_t i = 0; i < pairs; ++i) {
     frequencies[i] = kernels::Exp(-2.0 * i / config_.rope.dims * kernels::Log(config_.rope.base));
   }
-  pool_.Run("rope_table", {.items = options_.context, .grain = 64}, [&](kernels::SectionContext& context) {
-    do {
-      for (size_t position = context.range().begin; position < context.range().end; ++position) {
-        for (uint32_t i = 0; i < pairs; ++i) {
-          const double angle = static_cast<double>(position) * frequencies[i];
-          rope_cos_[position * pairs + i] = static_cast<float>(kernels::Cos(angle));
-          rope_sin_[position * pairs + i] = static_cast<float>(kernels::Sin(angle));
-        }
-      }
-    } while (context.Next());
+  kernels::ForEach(pool_, "rope_table", {.items = options_.context, .grain = 64}, [&](uint32_t, size_t position) {
+    for (uint32_t i = 0; i < pairs; ++i) {
+      const double angle = static_cast<double>(position) * frequencies[i];
+      rope_cos_[position * pairs + i] = static_cast<float>(kernels::Cos(angle));
+      rope_sin_[position * pairs + i] = static_cast<float>(kernels::Sin(angle));
+    }
   });
 }
 

@@ -27,6 +27,14 @@ kernels::IndexRange StripsOf(kernels::IndexRange units, size_t strips) {
   return {units.begin * kUnitStrips, std::min(units.end * kUnitStrips, strips)};
 }
 
+// Asks for the first weights of a piece while the activations are made ready: memory answers after some hundred cycles, and each
+// section begins cold.
+void PrefetchStart(const WeightSegment& segment, size_t strip) {
+  constexpr size_t kBytes = 2048;
+  const std::byte* data = segment.matrix.data + strip * kernels::StripBytes(segment.matrix.dtype, segment.matrix.cols);
+  for (size_t at = 0; at < kBytes; at += 64) __builtin_prefetch(data + at);
+}
+
 size_t StripBytes(const StackedWeight& weight) { return weight.source_bytes * kernels::kStripRows / weight.rows; }
 
 // Calls fn(segment, strips) for the parts of the segments that lie in `share` of all strips, counted through.
@@ -77,12 +85,8 @@ CpuBackend::ReadyRows CpuBackend::RowsIn(const RowMemory& memory, const RowSourc
 void CpuBackend::PrepareShared(const RowSource& source, const NormWeights* norm, const StackedWeight& consumer) {
   if (source.rows <= kRedundantRows || (norm == nullptr && !consumer.quantised)) return;
   const ReadyRows ready = RowsIn(shared_rows_, source, norm);
-  pool_.Run("prepare", {.items = source.rows, .grain = 4}, [&](kernels::SectionContext& context) {
-    do {
-      for (size_t row = context.range().begin; row < context.range().end; ++row) {
-        PrepareRow(source, static_cast<uint32_t>(row), norm, consumer.quantised, ready);
-      }
-    } while (context.Next());
+  kernels::ForEach(pool_, "prepare", {.items = source.rows, .grain = 4}, [&](uint32_t, size_t row) {
+    PrepareRow(source, static_cast<uint32_t>(row), norm, consumer.quantised, ready);
   });
 }
 
@@ -101,6 +105,8 @@ void CpuBackend::RunProduct(const char* name, const Product& product, Fn&& finis
   PrepareShared(product.source, product.norm, product.weight);
   const size_t strips = TotalStrips(product.weight);
   pool_.Run(name, PiecesOf(strips, StripBytes(product.weight), product.source.rows), [&](kernels::SectionContext& context) {
+    ForStrips(product.weight, StripsOf(context.range(), strips),
+              [](const WeightSegment& segment, kernels::IndexRange part) { PrefetchStart(segment, part.begin); });
     const ReadyRows rows = Prepare(context.thread(), product.source, product.norm, product.weight);
     do {
       ForStrips(product.weight, StripsOf(context.range(), strips), [&](const WeightSegment& segment, kernels::IndexRange part) {
@@ -128,12 +134,8 @@ void CpuBackend::Multiply(const kernels::PackedMatrix& matrix, kernels::IndexRan
 CpuBackend::Act CpuBackend::Embed(Weight table) {
   const kernels::PackedMatrix& matrix = weights_.Get(table.index).segments.front().matrix;
   const uint32_t hidden = config_.hidden;
-  pool_.Run("embed", {.items = batch_.tokens.size(), .grain = 4}, [&](kernels::SectionContext& context) {
-    do {
-      for (size_t row = context.range().begin; row < context.range().end; ++row) {
-        kernels::DequantizePackedRow(matrix, static_cast<uint32_t>(batch_.tokens[row]), x_ + row * hidden);
-      }
-    } while (context.Next());
+  kernels::ForEach(pool_, "embed", {.items = batch_.tokens.size(), .grain = 4}, [&](uint32_t, size_t row) {
+    kernels::DequantizePackedRow(matrix, static_cast<uint32_t>(batch_.tokens[row]), x_ + row * hidden);
   });
   return {.data = x_, .width = hidden, .stride = hidden};
 }
@@ -161,11 +163,10 @@ CpuBackend::Act CpuBackend::AttnIn(Act x, const model::AttnInOp<Weight>& op) {
     FinishRows(op.layer, segment.row_offset + begin, segment.row_offset + end);
   });
   if (!adjacent) {
-    pool_.Run("rope", {.items = shape.heads + 2 * shape.kv_heads, .grain = 1}, [&](kernels::SectionContext& context) {
-      do {
-        const auto head = static_cast<uint32_t>(context.range().begin);
-        FinishRows(op.layer, head * shape.head_dim, (head + 1) * shape.head_dim);
-      } while (context.Next());
+    const size_t heads = shape.heads + 2 * shape.kv_heads;
+    kernels::ForEach(pool_, "rope", {.items = heads, .grain = 1}, [&](uint32_t, size_t head) {
+      const auto begin = static_cast<uint32_t>(head) * shape.head_dim;
+      FinishRows(op.layer, begin, begin + shape.head_dim);
     });
   }
   return {.data = qkv_, .width = shape.heads * shape.head_dim, .stride = max_qkv_};
@@ -260,6 +261,7 @@ CpuBackend::Act CpuBackend::MlpIn(Act x, const model::MlpInOp<Weight>& op) {
   // The same strips of both at once: gate meets up while they are in the cache.
   const size_t all_strips = kernels::Strips(gate.rows);
   pool_.Run("mlp_in", PiecesOf(all_strips, 2 * StripBytes(weight), source.rows), [&](kernels::SectionContext& context) {
+    PrefetchStart(weight.segments[0], StripsOf(context.range(), all_strips).begin);
     const ReadyRows rows = Prepare(context.thread(), source, &norm, weight);
     do {
       const kernels::IndexRange strips = StripsOf(context.range(), all_strips);
