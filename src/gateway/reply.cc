@@ -9,6 +9,7 @@ namespace {
 
 std::vector<net::Headers::Field> FieldsOf(const std::vector<std::pair<std::string, std::string>>& headers) {
   std::vector<net::Headers::Field> fields;
+  fields.reserve(headers.size());
   for (const auto& [name, value] : headers) fields.push_back({name, value});
   return fields;
 }

@@ -1,6 +1,8 @@
 // Workers that die, hang, lie and do not fit, and what the gateway makes of it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "gateway/testing/sim_gateway.h"
 
 namespace millrace::gateway {
@@ -160,6 +162,36 @@ TEST(Worker, AHangIsNoticed) {
   EXPECT_GE(sim.loop().NowNs() - begin, 10 * kSecond);
   EXPECT_LT(sim.loop().NowNs() - begin, 12 * kSecond);
   EXPECT_NE(sim.model().cause.find("hangs"), std::string::npos);
+}
+
+// A worker that does not take its mail: what no longer fits into the ring is refused at once, the rest ends when the hang is noticed.
+TEST(Worker, AFullRingIsA503) {
+  SimWorkerOptions worker = SimGateway::DefaultWorker();
+  worker.slots = 1000;
+  GatewayOptions options = SimGateway::DefaultOptions();
+  options.models[0].max_waiting = 0;
+  SimGateway sim({}, std::move(options), std::move(worker));
+  sim.WaitReady();
+  sim.launcher().current()->Stall();
+  // 4 MiB hold some 260 of these prompts of 4 bytes a token.
+  std::vector<SimClient*> clients;
+  for (int i = 0; i < 300; ++i) clients.push_back(&sim.Post(kChat, ChatBody(std::string(4000, 'x'), R"("stream":true)")));
+  sim.loop().RunFor(5 * kSecond);
+  const auto refused = std::count_if(clients.begin(), clients.end(), [](const SimClient* client) { return client->done(); });
+  EXPECT_GT(refused, 10);
+  EXPECT_LT(refused, 100);
+  EXPECT_EQ(sim.model().running + static_cast<size_t>(refused), clients.size());
+  for (const SimClient* client : clients) {
+    const Answer answer = sim.Finish(*client);
+    if (answer.status == 503) {
+      EXPECT_EQ(ErrorField(answer, "code"), "overloaded");
+      EXPECT_NE(answer.head.find("Retry-After: "), std::string::npos);
+    } else {
+      EXPECT_EQ(ReadChatEvents(answer.body).errors, 1);
+    }
+  }
+  sim.WaitReady();
+  EXPECT_EQ(sim.Ask(kChat, ChatBody("abc")).status, 200);
 }
 
 TEST(Worker, SilenceWithoutWorkIsNoHang) {
