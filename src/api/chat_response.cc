@@ -74,9 +74,9 @@ void AppendTimings(const Timings& t, std::string& out) {
   AppendRounded("gb_s", gb_s, out);
   AppendRounded("roof_gb_s", t.roof_gb_s > 0 ? t.roof_gb_s : kUnknown, out);
   AppendRounded("percent_of_roof", t.roof_gb_s > 0 ? 100 * gb_s / t.roof_gb_s : kUnknown, out);
-  AppendRounded("mean_batch", t.mean_batch, out);
-  AppendCount("bytes_per_token", rows > 0 ? static_cast<uint64_t>(std::llround(static_cast<double>(t.decode_bytes) / rows)) : 0,
-              out);
+  AppendRounded("mean_batch", t.mean_batch > 0 ? t.mean_batch : kUnknown, out);
+  AppendKey("bytes_per_token", out);
+  out += rows > 0 && t.decode_bytes > 0 ? fmt::format("{}", std::llround(static_cast<double>(t.decode_bytes) / rows)) : "null";
   AppendHops(t.hops, out);
   out += '}';
 }

@@ -99,12 +99,14 @@ TEST(ChatChunks, EveryChunkIsJson) {
   }
 }
 
-TEST(ChatReply, UnknownRoofIsNull) {
+TEST(ChatReply, WhatIsNotKnownIsNull) {
   const ChunkWriter writer(kHead, false);
   const auto parsed = Json::Parse(writer.Finish("stop", {}));
   ASSERT_TRUE(parsed.ok());
   EXPECT_TRUE(parsed->Find("timings")->Find("roof_gb_s")->is_null());
-  EXPECT_TRUE(parsed->Find("timings")->Find("percent_of_roof")->is_null());
+  for (const char* figure : {"percent_of_roof", "gb_s", "mean_batch", "bytes_per_token"}) {
+    EXPECT_TRUE(parsed->Find("timings")->Find(figure)->is_null()) << figure;
+  }
   EXPECT_EQ(parsed->Find("timings")->Find("decode_tok_s")->as_double(), 0);
 }
 
