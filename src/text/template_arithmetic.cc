@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "text/template_format.h"
 #include "text/template_ops.h"
+#include "text/template_text.h"
 
 namespace millrace::text::jinja {
 namespace {
@@ -124,10 +125,16 @@ Result<Value> Floats(Operator op, double a, double b) {
   return Value::Float(op == Operator::kModulo ? rest : quotient);
 }
 
+// Plain text is escaped when it is added to text marked as safe, on either side.
+Result<Value> AddEscaped(const Value& a, const Value& b, Budget& budget) {
+  RETURN_IF_ERROR(budget.Allow((a.str().size() + b.str().size()) * 5));
+  std::string sum = a.text().markup ? std::string(a.str()) : EscapeHtml(a.str());
+  sum += b.text().markup ? std::string(b.str()) : EscapeHtml(b.str());
+  return Value::Markup(&budget, std::move(sum));
+}
+
 Result<Value> AddText(const Value& a, const Value& b, Budget& budget) {
-  if (a.text().markup != b.text().markup) {
-    return Error(Code::kUnsupported, "adding plain text to text marked as safe would escape it");
-  }
+  if (a.text().markup != b.text().markup) return AddEscaped(a, b, budget);
   RETURN_IF_ERROR(budget.Allow(a.str().size() + b.str().size()));
   std::string sum;
   sum.reserve(a.str().size() + b.str().size());

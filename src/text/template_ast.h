@@ -39,9 +39,9 @@ struct Postfix {
   Value key = {};                               // kAttribute: the name as a value
   ExprPtr first = {}, second = {}, third = {};  // kSubscript: first; kSlice: its bounds, null where left out
   Arguments arguments = {};                     // kCall, kFilter, kTest
-  const FilterEntry* filter = nullptr;
-  const TestEntry* test = nullptr;
-  bool negated = false;  // is not
+  const FilterEntry* filter = nullptr;          // null where there is none of that name, in a branch: see template_checks.h
+  const TestEntry* test = nullptr;              // likewise
+  bool negated = false;                         // is not
 };
 
 enum class ExprKind : uint8_t {

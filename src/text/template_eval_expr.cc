@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "text/template_checks.h"
 #include "text/template_eval.h"
 #include "text/template_filters.h"
 #include "text/template_ops.h"
@@ -164,6 +165,10 @@ Result<Value> Evaluator::ApplyPostfix(Value value, const Postfix& step, const Va
       return ApplySlice(value, step);
     default:
       break;
+  }
+  if ((step.kind == Postfix::Kind::kFilter && step.filter == nullptr) ||
+      (step.kind == Postfix::Kind::kTest && step.test == nullptr)) {
+    return Located(step.position, UnknownName(step));
   }
   ASSIGN_OR_RETURN(CallArguments arguments, EvaluateArguments(step.arguments));
   if (step.kind == Postfix::Kind::kFilter) return Located(step.position, step.filter->run(value, arguments, runtime_));

@@ -392,9 +392,6 @@ Result<Postfix> ExprParser::Filter() {
   Postfix step{.kind = Postfix::Kind::kFilter, .position = tokens_.position()};
   ASSIGN_OR_RETURN(step.name, tokens_.ExpectName("the name of a filter"));
   step.filter = FindFilter(step.name);
-  if (step.filter == nullptr) {
-    return ErrorAt(Code::kUnsupported, step.position, fmt::format("no filter named '{}'", step.name));
-  }
   if (tokens_.AtOperator("(")) {
     ASSIGN_OR_RETURN(step.arguments, CallArguments());
   }
@@ -417,9 +414,6 @@ Result<Postfix> ExprParser::Test() {
   step.negated = tokens_.TakeName("not");
   ASSIGN_OR_RETURN(step.name, tokens_.ExpectName("the name of a test"));
   step.test = FindTest(step.name);
-  if (step.test == nullptr) {
-    return ErrorAt(Code::kUnsupported, step.position, fmt::format("no test named '{}'", step.name));
-  }
   RETURN_IF_ERROR(TestArguments(step));
   return step;
 }

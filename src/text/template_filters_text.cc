@@ -94,6 +94,16 @@ Result<Value> SafeFilter(const Value& value, const CallArguments& arguments, Run
   return Value::Markup(&runtime.budget, std::move(text));
 }
 
+// Also marks the result as safe; what is safe already stays as it is, unless forced.
+template <bool kForce>
+Result<Value> EscapeFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
+  RETURN_IF_ERROR(Bound::Of("escape", arguments, {}));
+  if (!kForce && value.Is(Kind::kString) && value.text().markup) return value;
+  ASSIGN_OR_RETURN(const std::string text, ToStr(value, runtime.budget));
+  RETURN_IF_ERROR(runtime.budget.Allow(text.size() * 5));
+  return Value::Markup(&runtime.budget, EscapeHtml(text));
+}
+
 Result<Value> IndentFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::Of("indent", arguments, {"width", "first", "blank"}));
   ASSIGN_OR_RETURN(const bool first, bound.Flag(1));
@@ -344,7 +354,10 @@ constexpr FilterEntry kFilters[] = {
     {"center", CenterFilter},
     {"d", DefaultFilter},
     {"default", DefaultFilter},
+    {"e", EscapeFilter<false>},
+    {"escape", EscapeFilter<false>},
     {"float", FloatFilter},
+    {"forceescape", EscapeFilter<true>},
     {"format", FormatFilter},
     {"indent", IndentFilter},
     {"int", IntFilter},

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/utf8.h"
+#include "text/template_checks.h"
 #include "text/template_expr_parser.h"
 #include "text/template_scopes.h"
 
@@ -22,6 +23,7 @@ class TemplateParser {
     program->limits = limits_;
     RETURN_IF_ERROR(Statements({}, program->body));
     program->names = names_.Take();
+    RETURN_IF_ERROR(CheckNames(program->body));
     MarkHiddenNames(*program);
     return std::shared_ptr<const Program>(std::move(program));
   }

@@ -41,6 +41,9 @@ std::string SwapCase(std::string_view text);
 std::string TitleWords(std::string_view text);   // str.title: a word is a run of cased characters
 std::string TitleFilter(std::string_view text);  // Jinja's filter: words begin after spaces, dashes and opening brackets
 
+// & < > ' and " as the entities that markupsafe writes: at most five times as long.
+std::string EscapeHtml(std::string_view text);
+
 // str.islower and str.isupper.
 bool IsAllLower(std::string_view text);
 bool IsAllUpper(std::string_view text);

@@ -543,6 +543,20 @@ tools
 '<b>' | safe
 '<b>' | safe | length
 ('<b>' | safe) ~ '&'
+('<b>' | safe) + '&<'
+'&<' + ('<b>' | safe)
+('<a>' | safe) + ('<b>' | safe)
+('<b>' | safe) + 1
+'<b>&"\'' | escape
+'<b>' | e | e
+'<b>' | e | forceescape
+none | escape
+missing | escape
+[1, '<'] | escape
+'x' | escape is escaped
+'a' | nofilter if false else 'b'
+'a' is notest if false else 'b'
+'b' if true else 'a' | nofilter
 1 is odd
 2 is even
 2 is odd
@@ -779,6 +793,9 @@ TEMPLATES = [
     "{% macro f(caller=1) %}{{ caller }}{% endmacro %}" "{{ 1 }}" if False else "{{ 1 }}", "{% macro f() %}\n  a\n{% endmacro %}\n{{ f() }}|", "{%- macro f() -%}\n  a\n{%- endmacro -%}\n{{ f() }}|", "{% macro outer() %}{% macro inner() %}i{% endmacro %}{{ inner() }}o{% endmacro %}{{ outer() }}{{ inner is defined }}", "{% macro f(x) %}{{ x }}{% endmacro %}{{ [1,2]|map('string')|map('upper')|join }}{{ f(*[7]) }}{{ f(**{'x': 8}) }}",
     "{% macro f(a, b) %}{{ a }}{{ b }}{% endmacro %}{{ f(1, *[2]) }}{{ f(*[1], **{'b': 3}) }}{{ f(*[1, 2, 3]) }}", "{{ f() }}{% macro f() %}{% endmacro %}", "{% macro f() %}{{ loop is defined }}{% endmacro %}{% for i in [1] %}{{ f() }}{% endfor %}", "{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}B{% endmacro %}{{ a() }}",
     "{% macro wrap() %}<{{ caller() }}>{% endmacro %}{% macro f() %}{% call wrap() %}{{ caller() }}{% endcall %}{% endmacro %}{% call f() %}x{% endcall %}", "{% macro f(x) %}{% for i in range(x) %}{{ i }}{% if i == 1 %}{% break %}{% endif %}{% endfor %}{% endmacro %}{{ f(5) }}",
+    "{% if false %}{{ 1 | nofilter }}{% endif %}x", "{% if true %}{{ 1 | nofilter }}{% endif %}x", "{% if false %}{% for i in [1] %}{{ 1 | nofilter }}{% endfor %}{% endif %}x", "{% if false %}{% for i in [1] | nofilter %}{% endfor %}{% endif %}x", "{% if 0 %}{% elif 1 is notest %}{% endif %}", "{% if false %}{% set x = 1 | nofilter %}{% endif %}x",
+    "{% if false %}{% macro f() %}{{ 1 | nofilter }}{% endmacro %}{% endif %}x", "{% if false %}{% set x | nofilter %}{% endset %}{% endif %}x", "{% if false %}{% filter nofilter %}{% endfilter %}{% endif %}x", "{% if 1 %}{{ text }}{% else %}{{ text | nofilter }}{% endif %}", "{% for i in [1] if i | nofilter %}{% endfor %}", "{% if false %}{% for i in [1] if i | nofilter %}{% endfor %}{% endif %}x",
+    "{% if false %}{% call f(1 | nofilter) %}{% endcall %}{% endif %}x", "{% if false %}{% with a = 1 | nofilter %}{% endwith %}{% endif %}x", "{% if false %}{% with a = 1 %}{{ 1 | nofilter }}{% endwith %}{% endif %}x", "{% if false %}{% generation %}{{ 1 | nofilter }}{% endgeneration %}{% endif %}x",
     # filter blocks, generation, print
     "{% filter upper %}abc{{ 'd' }}{% endfilter %}", "{% filter upper | replace('A', 'x') %}abc{% endfilter %}", "{% filter indent(2) %}a\nb{% endfilter %}", "{% for i in [1,2] %}{% filter upper %}a{% if i == 1 %}{% continue %}{% endif %}b{% endfilter %}{% endfor %}", "{% filter nofilter %}{% endfilter %}", "{% generation %}a{{ 1 }}{% endgeneration %}", "{% generation %}\n a\n{% endgeneration %}\nb", "{% generation %}{% set x = 1 %}{% endgeneration %}{{ x is defined }}", "{% for i in [1] %}{% generation %}{{ i }}{{ loop.index }}{% endgeneration %}{% endfor %}",
     "{% print 1 %}", "{% print 1, 2 %}", "{% generation %}", "{% unknown %}", "{% %}", "{% 1 %}", "{%", "{{", "{{ 1", "{% if 1", "{{ 'a", "{{ }}", "{{ 1 }", "{% endset %}", "{% do x %}",
