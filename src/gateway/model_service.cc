@@ -58,7 +58,8 @@ int64_t ModelService::Jittered(int64_t ms) const {
 std::optional<api::ApiError> ModelService::Refusal() const {
   const ModelState state = supervisor_.state();
   if (state == ModelState::kReady) {
-    if (waiting_.size() < entry_->options().max_waiting || running_.size() < supervisor_.hello().slots) return std::nullopt;
+    const bool slot_free = waiting_.empty() && running_.size() < supervisor_.hello().slots;
+    if (slot_free || waiting_.size() < entry_->options().max_waiting) return std::nullopt;
     return api::Overloaded(
         fmt::format("the model '{}' is busy: {} requests run and {} wait", entry_->alias(), running_.size(), waiting_.size()),
         Jittered(kRetryMs));

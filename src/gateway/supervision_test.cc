@@ -175,6 +175,7 @@ TEST(Worker, AFullRingIsA503) {
   sim.launcher().current()->Stall();
   // 4 MiB hold some 260 of these prompts of 4 bytes a token.
   std::vector<SimClient*> clients;
+  clients.reserve(300);
   for (int i = 0; i < 300; ++i) clients.push_back(&sim.Post(kChat, ChatBody(std::string(4000, 'x'), R"("stream":true)")));
   sim.loop().RunFor(5 * kSecond);
   const auto refused = std::count_if(clients.begin(), clients.end(), [](const SimClient* client) { return client->done(); });

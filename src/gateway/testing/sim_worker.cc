@@ -156,6 +156,7 @@ class SimWorkerImpl final : public SimWorker {
     int64_t delay = options().step_ns / 2 + static_cast<int64_t>(loop_->Random() % static_cast<uint64_t>(options().step_ns));
     if (Chance(options().faults.late)) delay += static_cast<int64_t>(loop_->Random() % 8'000'000'000);
     std::vector<RequestId> ids;
+    ids.reserve(sequences_.size());
     for (const Sequence& sequence : sequences_) ids.push_back(sequence.submit.request);
     worker_.vitals().BeginStep(++steps_, ids);
     step_timer_.ArmAfter(delay, [this] { Step(); });

@@ -28,6 +28,7 @@ std::string FileText(int byte, int& next_other) {
 
 std::string WriteModel(const std::string& name, bool with_template) {
   std::vector<std::string> tokens;
+  tokens.reserve(258);
   int next_other = 0;
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(FileText(byte, next_other));
   tokens.insert(tokens.end(), {"<|im_start|>", "<|im_end|>"});
