@@ -18,13 +18,16 @@
 
 namespace millrace::text {
 
-// What one template may cost. The defaults are far above every published chat template and far below a second of one core.
+// What one template may cost. The defaults are far above what published chat templates need with long
+// conversations, and a hostile template is stopped after about a second at worst.
 struct TemplateLimits {
   size_t max_source_bytes = size_t{256} << 10;
   uint64_t max_steps = 5'000'000;              // evaluated nodes, plus one for each 64 bytes of text copied or searched
   size_t max_output_bytes = size_t{16} << 20;  // of one render
   size_t max_value_bytes = size_t{256} << 20;  // memory of all values that are alive at one moment of a render
-  uint32_t max_depth = 100;                    // of nested expressions, blocks, values and macro calls, each counted apart
+  // Of nested expressions and blocks together, and of values in values. Running code may nest four times as deep, through macros.
+  // The stack bounds it: 100 need less than 1 MiB.
+  uint32_t max_depth = 100;
 };
 
 namespace jinja {

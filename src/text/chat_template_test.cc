@@ -95,6 +95,7 @@ TEST(ChatTemplate, ErrorsNameThePlace) {
   EXPECT_EQ(ErrorOf("é{{ 'a' + 1 }}"), "template line 1, column 9: operator '+' does not take str and int");
   EXPECT_EQ(ErrorOf("{{ {}.a.b }}"), "template line 1, column 8: 'dict object' has no attribute 'a'");
   EXPECT_EQ(ErrorOf("{{ 'a"), "template line 1, column 4: the string is not closed: expected '");
+  EXPECT_EQ(ErrorOf("a {{ b + 1\n"), "template line 1, column 3: the tag is not closed: expected '}}'");
   EXPECT_EQ(ErrorOf("{% for x in 5 %}{% endfor %}"),
             "template line 1, column 13: iteration is not possible for a value of type int");
   EXPECT_EQ(ErrorOf("{{ x | nofilter }}"), "template line 1, column 8: no filter named 'nofilter'");

@@ -101,8 +101,8 @@ Value NoAttribute(const Value& value, const Value& key, Runtime& runtime) {
   if (key.Is(Kind::kString)) {
     return Value::Undefined(&runtime.budget, fmt::format("'{}' has no attribute '{}'", type, key.str().substr(0, 100)));
   }
-  std::string shown = key.is_number() ? ToStr(key, runtime.budget).ok() ? *ToStr(key, runtime.budget) : "?" : "of that key";
-  return Value::Undefined(&runtime.budget, fmt::format("{} has no element {}", type, shown));
+  if (key.is_integral()) return Value::Undefined(&runtime.budget, fmt::format("{} has no element {}", type, key.as_int()));
+  return Value::Undefined(&runtime.budget, fmt::format("{} has no element for a key of type {}", type, key.type_name()));
 }
 
 struct Found {

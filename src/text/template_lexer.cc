@@ -196,12 +196,15 @@ class Lexer {
   // --- inside tags ---
 
   Status Inside(bool output, size_t tag) {
+    const Position opened = At(tag);
     Add(output ? TokenKind::kOutputBegin : TokenKind::kBlockBegin, tag);
     const std::string_view closing = output ? "}}" : "%}";
     std::string brackets;  // closing ones still expected
     while (true) {
       at_ += SpaceLength(source_.substr(at_));
-      if (at_ >= source_.size()) return Fail(tag, fmt::format("the tag is not closed: expected '{}'", closing));
+      if (at_ >= source_.size()) {
+        return ErrorAt(Code::kInvalidArgument, opened, fmt::format("the tag is not closed: expected '{}'", closing));
+      }
       if (brackets.empty()) {
         const char sign = Looking(at_, "-") ? '-' : !output && Looking(at_, "+") ? '+' : '\0';
         const size_t at = at_ + (sign == '\0' ? 0 : 1);
