@@ -7,7 +7,9 @@
 //
 // Which thread does an item must therefore not matter to the result.
 //
-// Every wait spins briefly and then sleeps in the kernel; with more threads than processors it does not spin at all.
+// Where the caller has to wait long all the same, because a thread was taken off its core in the middle of a piece, it works alone for
+// a while before it calls the others again; and sleeping threads are not woken so often that it would cost more than a small part. Every wait spins briefly and then sleeps in the kernel; with more threads than processors it
+// does not spin at all.
 //
 // Run belongs to one thread. What a section writes is visible to the caller after Run, and to all threads in later sections.
 #pragma once
@@ -109,7 +111,9 @@ class ThreadPool {
   };
 
   void RunErased(const char* name, SectionSize size, Call call, void* object);
-  void Start(SectionSize size);
+  void Start(SectionSize size, bool alone);
+  void CallWorkers(int64_t now_ns);
+  void WaitForOthers(uint32_t finished, int64_t start_ns);
   void WorkerLoop(uint32_t thread);
   // Takes part in the running section, if there is one; true when this thread finished the last of its items.
   bool TakePart(uint32_t thread);
@@ -135,6 +139,8 @@ class ThreadPool {
   WaitWord finished_;                        // advanced by the worker that does a section's last item
   alignas(64) std::atomic<size_t> done_{0};  // items done; publishes their results to the caller
 
+  int64_t alone_until_ns_ = 0;
+  int64_t next_wake_ns_ = 0;
   int64_t section_ns_ = 0;
   std::array<SectionTime, 16> times_{};
 };
