@@ -3,6 +3,7 @@ find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED)  # headers only: Asio, Beast (src/net), JSON (src/base)
 find_package(fmt 9 REQUIRED)
 find_package(spdlog REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 if(MILLRACE_TESTS)
@@ -11,5 +12,4 @@ endif()
 # Only the programs need these.
 find_package(CLI11 REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # headers only: the packaged library is built with exceptions
-find_package(OpenSSL 3 REQUIRED)
 find_package(CURL REQUIRED)

@@ -1,4 +1,4 @@
-// SHA-256 of a whole file (FIPS 180-4, by OpenSSL), lower-case hexadecimal.
+// SHA-256 of a whole file (FIPS 180-4), lower-case hexadecimal.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,7 @@ std::string_view BearerToken(const net::Request& request) {
   return token;
 }
 
-bool EqualInConstantTime(const Sha256Digest& a, const Sha256Digest& b) {
+bool EqualInConstantTime(const net::Sha256Digest& a, const net::Sha256Digest& b) {
   uint8_t difference = 0;
   for (size_t i = 0; i < a.size(); ++i) difference = static_cast<uint8_t>(difference | (a[i] ^ b[i]));
   return difference == 0;
@@ -37,7 +37,7 @@ Result<ApiKeys> ApiKeys::Create(const std::vector<ApiKey>& keys) {
     if (std::any_of(out.keys_.begin(), out.keys_.end(), same_name)) {
       return Error(Code::kInvalidArgument, "API key '{}': the name is used twice", key.name);
     }
-    out.keys_.push_back({key.name, Sha256(key.secret)});
+    out.keys_.push_back({key.name, net::Sha256Of(key.secret)});
   }
   return out;
 }
@@ -45,7 +45,7 @@ Result<ApiKeys> ApiKeys::Create(const std::vector<ApiKey>& keys) {
 const ApiKeys::Stored* ApiKeys::Find(const net::Request& request) const {
   const std::string_view token = BearerToken(request);
   if (token.empty()) return nullptr;
-  const Sha256Digest digest = Sha256(token);
+  const net::Sha256Digest digest = net::Sha256Of(token);
   const Stored* found = nullptr;
   for (const Stored& key : keys_) {
     if (EqualInConstantTime(key.digest, digest)) found = &key;

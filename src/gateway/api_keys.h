@@ -10,7 +10,7 @@
 #include "api/error.h"
 #include "base/status.h"
 #include "gateway/options.h"
-#include "gateway/sha256.h"
+#include "net/sha256.h"
 #include "net/http_request.h"
 
 namespace millrace::gateway {
@@ -32,7 +32,7 @@ class ApiKeys {
  private:
   struct Stored {
     std::string name;
-    Sha256Digest digest;
+    net::Sha256Digest digest;
   };
   const Stored* Find(const net::Request& request) const;
 

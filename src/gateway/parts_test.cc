@@ -1,4 +1,4 @@
-// The small parts: hashes, keys, quarantine, process start.
+// The small parts: keys, quarantine, process start.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -6,26 +6,10 @@
 #include "gateway/api_keys.h"
 #include "gateway/process_launcher.h"
 #include "gateway/quarantine.h"
-#include "gateway/sha256.h"
 #include "net/asio_loop.h"
 
 namespace millrace::gateway {
 namespace {
-
-std::string Hex(const Sha256Digest& digest) {
-  std::string out;
-  for (const uint8_t byte : digest) out += fmt::format("{:02x}", byte);
-  return out;
-}
-
-// The examples of the standard, and lengths around the padding's borders.
-TEST(Sha256, KnownAnswers) {
-  EXPECT_EQ(Hex(Sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  EXPECT_EQ(Hex(Sha256("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(Hex(Sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")),
-            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-  EXPECT_EQ(Hex(Sha256(std::string(1'000'000, 'a'))), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-}
 
 net::Request With(std::string_view authorization) {
   net::Request request;
