@@ -43,7 +43,7 @@ class ChatTemplate {
 
   // `context` must be an object; its members are the variables of the template (messages, add_generation_prompt, bos_token,
   // tools, keyword arguments of the request). A member that is missing is undefined, which differs from null. Strings must be
-  // UTF-8.
+  // UTF-8. Python's callers always pass `tools` and `documents`, null when there are none, and templates rely on it.
   //
   // Errors: kInvalidArgument with the template's own words when it calls raise_exception, else with the place and the reason;
   // kUnsupported and kResourceExhausted as for Parse.
