@@ -80,7 +80,20 @@ class StartWatch {
       if (!progress_) progress_ = std::make_unique<ProgressLine>("loading " + status.alias);
       progress_->Show(status.loading_done, status.loading_total);
     }
-    if (gateway_ == nullptr) return;
+    if (gateway_ != nullptr) AnnounceIfSettled();
+  }
+
+  // A small model may be ready before this is called.
+  void Watch(gateway::Gateway* gateway, const std::string& address) {
+    gateway_ = gateway;
+    url_ = fmt::format("http://{}:{}", address.find(':') == std::string::npos ? address : "[" + address + "]", gateway->port());
+    AnnounceIfSettled();
+  }
+
+  const Status& failure() const { return failure_; }
+
+ private:
+  void AnnounceIfSettled() {
     const auto models = gateway_->Models();
     const auto settled = [](const auto& model) {
       return model.state == gateway::ModelState::kReady || model.state == gateway::ModelState::kFailed;
@@ -91,14 +104,6 @@ class StartWatch {
     Announce(models);
   }
 
-  void Watch(gateway::Gateway* gateway, const std::string& address) {
-    gateway_ = gateway;
-    url_ = fmt::format("http://{}:{}", address.find(':') == std::string::npos ? address : "[" + address + "]", gateway->port());
-  }
-
-  const Status& failure() const { return failure_; }
-
- private:
   void Announce(const std::vector<gateway::ModelStatus>& models) {
     bool any = false;
     for (const auto& model : models) {
