@@ -147,6 +147,7 @@ class Conversation {
       return answer.status();
     }
     std::fputs("\n", stdout);
+    std::fflush(stdout);  // the figures go to another stream
     messages_.push_back(Message("assistant", answer->text));
     if (options_.stats && !answer->interrupted) {
       const double roof = WaitForRoof(server_.client, options_.chat.model);
