@@ -2,12 +2,10 @@
 //
 // kernels_scalar.cc is the definition: every other table gives the same bits for the same arguments, whatever the number of rows,
 // the strips or the threads. What makes that possible:
-//   - integer dot products are exact; per output row there is one float accumulator, groups are added in ascending order, and
-//   each
-//     addition is one fused multiply-add (std::fma in the definition);
+//   - integer dot products are exact; per output row there is one float accumulator, groups are added in ascending order,
+//     and each addition is one fused multiply-add (std::fma in the definition);
 //   - float sums over a row (norms, F32 dot products, softmax denominators) run in 16 virtual lanes, element i in lane i mod 16,
-//   which
-//     are added by one fixed tree: i + 8, i + 4, i + 2, i + 1;
+//     which are added by one fixed tree: i + 8, i + 4, i + 2, i + 1;
 //   - exp is one polynomial; division and square root are the exact ones; nothing is contracted (-ffp-contract=off).
 // The promise is for finite numbers: where a NaN comes in, a NaN comes out, but its sign and payload are unspecified.
 //

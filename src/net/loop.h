@@ -5,9 +5,8 @@
 // Rules, the same for both and checked by one conformance suite:
 //   - Everything is called from the loop's thread, except Post and Stop (any thread) and the tasks of an Executor (its thread).
 //   - A callback never runs inside the call that registered it.
-//   - Destroying or closing an object drops its callbacks: none of them runs afterwards. An object may be destroyed inside one of
-//   its
-//     own callbacks. Objects must be destroyed before their loop.
+//   - Destroying or closing an object drops its callbacks: none of them runs afterwards. An object may be destroyed inside one
+//     of its own callbacks. Objects must be destroyed before their loop.
 //   - The interface is frozen: docs/adr/0004-net-loop.md.
 #pragma once
 
