@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -218,7 +219,10 @@ void AddServe(CLI::App& app, int& exit_code) {
                       "For programs: write the address to this descriptor once models are ready");
   command->callback([options, &exit_code] {
     StartLog("millrace", ParseLevel(options->log_level));
-    const Status status = StartAndRun(*options);
+    // Asked before we open anything ourselves: the number would be one of ours.
+    const bool unusable = options->ready_fd >= 0 && fcntl(options->ready_fd, F_GETFD) < 0;
+    const Status status = unusable ? Error(Code::kInvalidArgument, "--ready-fd: descriptor {} is not open", options->ready_fd)
+                                   : StartAndRun(*options);
     exit_code = status.ok() ? kExitOk : Fail(status);
   });
 }
