@@ -34,7 +34,8 @@ def short_answer(server):
     return server.post("/v1/chat/completions", {"model": alias, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 3, "ignore_eos": True})
 
 
-def test_killed_worker_ends_the_stream_with_an_error_and_comes_back(server):
+def kill_in_mid_stream(server):
+    """Seconds from SIGKILL of the worker to the end of its stream, which must be one error frame."""
     pid = server.worker_pid()
     _, response = open_stream(server, max_tokens=4000)
     stream = frames(response)
@@ -46,27 +47,31 @@ def test_killed_worker_ends_the_stream_with_an_error_and_comes_back(server):
     noticed = time.monotonic() - killed
     errors = [json.loads(f) for f in rest if f.startswith(b"{") and b'"error"' in f]
     assert len(errors) == 1 and errors[0]["error"]["message"]
-    # The promise is 50 ms on an idle machine; the test leaves room for a busy one.
-    assert noticed < 1.0, noticed
     assert server.process.poll() is None
     assert server.wait_until(lambda: server.model_state()["state"] == "ready" and server.worker_pid() != pid)
     status, reply = short_answer(server)
     assert status == 200 and reply["usage"]["completion_tokens"] == 3
+    return noticed
 
 
-def test_twenty_kills_leave_nothing_behind(tiny):
+def test_killed_worker_ends_the_stream_with_an_error_and_comes_back(server):
+    # The promise is 50 ms; the best of three, because the machine may be busy with something else.
+    times = [kill_in_mid_stream(server) for _ in range(3)]
+    assert min(times) < 0.05, times
+
+
+def test_kills_leave_nothing_behind(tiny):
     fds = lambda: len(os.listdir(f"/proc/{tiny.process.pid}/fd"))
     assert short_answer(tiny)[0] == 200
     before = fds()
-    for _ in range(4):  # the fifth death within a minute without progress would be a crash loop
+    for _ in range(4):  # each pause before the next start is twice as long as the last one
         pid = tiny.worker_pid()
         os.kill(pid, signal.SIGKILL)
         assert tiny.wait_until(lambda: tiny.model_state()["state"] == "ready" and tiny.worker_pid() not in (pid, -1))
         assert short_answer(tiny)[0] == 200
     assert tiny.wait_until(lambda: fds() <= before)
-    children = subprocess.run(["ps", "--ppid", str(tiny.process.pid), "-o", "pid=,stat="], capture_output=True, text=True).stdout.split("\n")
-    assert len([c for c in children if c.strip()]) == 1, children
-    assert not any("Z" in c for c in children)
+    children = pathlib.Path(f"/proc/{tiny.process.pid}/task/{tiny.process.pid}/children").read_text().split()
+    assert children == [str(tiny.worker_pid())]
 
 
 def test_stopped_worker_does_not_stop_the_gateway(tiny):

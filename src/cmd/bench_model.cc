@@ -10,7 +10,9 @@
 #include "cmd/report.h"
 #include "cmd/store.h"
 #include "kernels/read_bandwidth.h"
+#include "model/model_file.h"
 #include "os/file.h"
+#include "os/mapping.h"
 #include "worker/model_loader.h"
 
 namespace millrace::cmd {
@@ -64,7 +66,8 @@ Rows Plan(const Options& options, uint32_t context) {
   Rows rows;
   for (const uint32_t depth : options.depths) {
     for (const uint32_t batch : options.batches) {
-      if (depth + options.tokens + 64 < context)
+      // With the room that MeasureDecode needs while a batch starts.
+      if (depth + options.tokens + batch * (1 + depth / 16) + 3 <= context)
         rows.decode.push_back({.depth = depth, .batch = batch, .tok_s = {}, .roof_gb_s = {}});
     }
   }
@@ -122,6 +125,12 @@ Json PrintPrefill(const PrefillRow& row) {
                            {"spread", Json(Rounded(Spread(row.tok_s), 4))}});
 }
 
+Result<uint32_t> ContextLength(const RegularFile& file) {
+  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
+  ASSIGN_OR_RETURN(const auto model, model::ModelFile::Parse(mapping.bytes()));
+  return model.config().context_length;
+}
+
 Result<worker::LoadedModel> Load(const Options& options, const StoreEntry& entry) {
   ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(entry.file));
   ProgressLine progress("loading " + entry.alias);
@@ -131,6 +140,8 @@ Result<worker::LoadedModel> Load(const Options& options, const StoreEntry& entry
   load.context = std::max(load.context, *std::max_element(options.prompts.begin(), options.prompts.end()));
   // Earlier sequences of a batch decode while later ones are prefilled; see MeasureDecode.
   load.context += options.tokens + load.slots * (1 + load.context / 16) + 128;
+  ASSIGN_OR_RETURN(const uint32_t longest, ContextLength(file));
+  load.context = std::min(load.context, longest);
   load.threads = options.threads;
   load.isa = options.isa;
   load.reference = options.reference;
@@ -172,7 +183,10 @@ void AddBenchModel(CLI::App& bench, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = bench.add_subcommand("model", "Measure decode and prefill of a model in this process, against the roof");
   command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
-  command->add_option("--depths", options->depths, "Tokens before the measured ones")->delimiter(',')->capture_default_str();
+  command->add_option("--depths", options->depths, "Tokens before the measured ones")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   command->add_option("--batches", options->batches, "Sequences at once")
       ->delimiter(',')
       ->check(CLI::Range(1, 256))

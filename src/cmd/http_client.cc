@@ -48,7 +48,7 @@ size_t OnBytes(char* bytes, size_t, size_t size, void* user) {
 CURLcode Drive(CURL* easy, const std::function<bool()>& stop, bool* stopped) {
   const std::unique_ptr<CURLM, CURLMcode (*)(CURLM*)> multi(curl_multi_init(), curl_multi_cleanup);
   curl_multi_add_handle(multi.get(), easy);
-  CURLcode result = CURLE_OK;
+  CURLcode result = CURLE_FAILED_INIT;  // unless the transfer says how it went
   int running = 1;
   while (running != 0) {
     if (curl_multi_perform(multi.get(), &running) != CURLM_OK) break;

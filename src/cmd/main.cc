@@ -22,7 +22,7 @@ std::string EnvironmentName(const std::string& option) {
 void NameEnvironment(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     const std::string name = option->get_single_name();
-    if (option->nonpositional() && name != "help") option->envname(EnvironmentName(name));
+    if (option->nonpositional() && name != "help" && name != "version") option->envname(EnvironmentName(name));
   }
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) NameEnvironment(*command);
 }

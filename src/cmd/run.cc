@@ -72,19 +72,11 @@ Result<Server> StartOwn(const Options& options) {
   UniqueFd write_end(ends[1]);
   SpawnOptions spawn;
   spawn.executable = program;
-  spawn.argv = {program,
-                "serve",
-                options.model,
-                "--port",
-                "0",
-                "--ready-fd",
-                fmt::format("{}", kInheritedFd),
-                "--log-level",
-                "warning",
-                "--threads",
-                fmt::format("{}", options.threads),
-                "--context",
-                fmt::format("{}", options.context)};
+  spawn.argv = {program,       "serve",  options.model, "--port", "0", "--ready-fd", fmt::format("{}", kInheritedFd),
+                "--log-level", "warning"};
+  // Only what was asked for here: the rest comes from the environment and the configuration file, as for any server.
+  if (options.threads != 0) spawn.argv.insert(spawn.argv.end(), {"--threads", fmt::format("{}", options.threads)});
+  if (options.context != 0) spawn.argv.insert(spawn.argv.end(), {"--context", fmt::format("{}", options.context)});
   spawn.inherited_fd = write_end.get();
   ASSIGN_OR_RETURN(Child child, Child::Spawn(spawn));
   write_end.Reset();
@@ -93,10 +85,11 @@ Result<Server> StartOwn(const Options& options) {
   return Server{HttpClient(url, options.key), std::move(child)};
 }
 
+// A running server is asked by alias only: it may have another file under the name that a path would give.
 Result<Server> FindOrStart(const Options& options, const std::string& alias) {
   if (!options.server.empty()) return Server{HttpClient(options.server, options.key), {}};
   HttpClient found(kDefaultServer, options.key);
-  if (SameBuildServes(found, alias)) {
+  if (options.model == alias && SameBuildServes(found, alias)) {
     std::fprintf(stderr, "using the server at %s\n", kDefaultServer);
     return Server{std::move(found), {}};
   }

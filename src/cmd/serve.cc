@@ -78,7 +78,8 @@ class StartWatch {
   void OnChange(const gateway::ModelStatus& status) {
     if (started_) return;
     if (status.state == gateway::ModelState::kLoading) {
-      if (!progress_) progress_ = std::make_unique<ProgressLine>("loading " + status.alias);
+      if (!progress_ || shown_ != status.alias) progress_ = std::make_unique<ProgressLine>("loading " + status.alias);
+      shown_ = status.alias;
       progress_->Show(status.loading_done, status.loading_total);
     }
     if (gateway_ != nullptr) AnnounceIfSettled();
@@ -109,7 +110,7 @@ class StartWatch {
     bool any = false;
     for (const auto& model : models) {
       if (model.state == gateway::ModelState::kFailed) {
-        failure_ = Error(Code::kDataLoss, "model {}: {}", model.alias, model.cause);
+        failure_ = Error(model.code, "model {}: {}", model.alias, model.cause);
         continue;
       }
       any = true;
@@ -136,6 +137,7 @@ class StartWatch {
   gateway::Gateway* gateway_ = nullptr;
   std::string url_;
   std::unique_ptr<ProgressLine> progress_;
+  std::string shown_;  // whose progress that is
   bool started_ = false;
   Status failure_;
 };

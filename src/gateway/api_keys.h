@@ -10,8 +10,8 @@
 #include "api/error.h"
 #include "base/status.h"
 #include "gateway/options.h"
-#include "net/sha256.h"
 #include "net/http_request.h"
+#include "net/sha256.h"
 
 namespace millrace::gateway {
 

@@ -206,6 +206,7 @@ ModelStatus ModelService::Describe() const {
   status.alias = entry_->alias();
   status.state = supervisor_.state();
   status.cause = supervisor_.cause();
+  if (status.state == ModelState::kFailed) status.code = supervisor_.end_code();
   status.loading_done = supervisor_.loading().done;
   status.loading_total = supervisor_.loading().total;
   status.incarnations = supervisor_.incarnations();

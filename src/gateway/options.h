@@ -54,6 +54,7 @@ struct ModelStatus {
   std::string alias;
   ModelState state = ModelState::kStarting;
   std::string cause;          // why it is in kBackoff or kFailed
+  Code code = Code::kOk;      // the kind of that cause, in kFailed
   uint32_t loading_done = 0;  // of loading_total, while kLoading
   uint32_t loading_total = 0;
   uint32_t incarnations = 0;  // workers started so far
@@ -92,8 +93,8 @@ struct GatewayOptions {
   std::vector<ModelOptions> models;  // at least one
   std::string build_id;              // a worker of another build is refused
   std::string version;               // for /version and system_fingerprint
-  std::string
-      worker_program;  // empty: millrace-worker from $MILLRACE_LIBEXEC, else beside this program, else ../libexec/millrace
+  // Empty: millrace-worker from $MILLRACE_LIBEXEC, else beside this program, else ../libexec, else ../libexec/millrace.
+  std::string worker_program;
   SupervisionLimits supervision;
   uint64_t random_key = 0;  // of seeds, ids and jitter; 0 = from the system. For runs that can be repeated
   // Called on the loop whenever a model's state or progress changes. May be empty.

@@ -49,7 +49,9 @@ void Supervisor::Launch() {
   attach.incarnation = ++incarnations_;
   loading_ = {};
   end_cause_.clear();
+  end_code_ = Code::kUnavailable;
   progressed_ = false;
+  exited_ = false;
   reading_ = true;
   ready_since_ns_ = 0;
   WorkerEvents events;
@@ -64,7 +66,7 @@ void Supervisor::Launch() {
 }
 
 bool Supervisor::Push(const ipc::ToWorker& message) {
-  if (state_ != ModelState::kReady || link_ == nullptr || !reading_) return false;
+  if (state_ != ModelState::kReady || link_ == nullptr || !reading_ || exited_) return false;
   if (ipc::Push(link_->channel().down(), message)) return true;
   const Status& health = link_->channel().down().health();
   if (!health.ok()) End("the worker broke its ring: " + health.message());
@@ -117,6 +119,7 @@ Status Supervisor::Handle(const ipc::ToGateway& message) {
   const auto* failed = std::get_if<ipc::Failed>(&message);
   if (failed != nullptr && failed->request == 0) {
     end_cause_ = failed->message;  // why the worker is about to end, in its own words
+    end_code_ = failed->code;
     return {};
   }
   if (state_ != ModelState::kReady) return Error(Code::kDataLoss, "an answer to a request before the hello");
@@ -208,6 +211,7 @@ void Supervisor::GiveUp(std::string cause) {
 }
 
 void Supervisor::OnExit(const std::string& exit_status) {
+  exited_ = true;                                 // and gets nothing more
   ReadRing(std::numeric_limits<int64_t>::max());  // what it managed to say before it died still counts
   std::vector<RequestId> blamed = link_->channel().signs().Blamed();
   std::string cause = end_cause_.empty() ? fmt::format("the worker died: {}", exit_status) : end_cause_;
@@ -225,12 +229,19 @@ void Supervisor::OnExit(const std::string& exit_status) {
   }
   LogWarning("model {}: {}", plan_.attach.model_name, cause);
   // The state changes first: a request that comes while streams end must not be given to a worker that is gone.
-  if (gave_up_) {
+  if (gave_up_ || CannotChange()) {
     SetState(ModelState::kFailed, cause);
   } else {
     AfterDeath(cause);
   }
   listener_->OnLost(cause, blamed);
+}
+
+// A first worker that could not load its model: another one would fail in the same way.
+bool Supervisor::CannotChange() const {
+  return incarnations_ == 1 && ready_since_ns_ == 0 &&
+         (end_code_ == Code::kDataLoss || end_code_ == Code::kUnsupported || end_code_ == Code::kInvalidArgument ||
+          end_code_ == Code::kResourceExhausted);
 }
 
 bool Supervisor::IsCrashLoop() {

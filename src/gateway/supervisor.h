@@ -67,6 +67,7 @@ class Supervisor {
 
   ModelState state() const { return state_; }
   const std::string& cause() const { return cause_; }
+  Code end_code() const { return end_code_; }
   const ipc::Hello& hello() const { return hello_; }  // of the last ready worker
   const ipc::Loading& loading() const { return loading_; }
   double roof_gb_s() const { return roof_gb_s_; }
@@ -89,6 +90,7 @@ class Supervisor {
   void GiveUp(std::string cause);
   void OnExit(const std::string& exit_status);
   void AfterDeath(const std::string& cause);
+  bool CannotChange() const;
   bool IsCrashLoop();
 
   net::Loop* loop_;
@@ -109,10 +111,12 @@ class Supervisor {
   int64_t next_start_ns_ = 0;
 
   // Of the current incarnation.
-  std::string end_cause_;    // why we ended it; empty: it died by itself
-  bool reading_ = false;     // false once it broke the protocol
-  bool gave_up_ = false;     // no further start
-  bool progressed_ = false;  // emitted a token
+  std::string end_cause_;               // why we ended it; empty: it died by itself
+  Code end_code_ = Code::kUnavailable;  // what the worker itself gave as reason
+  bool exited_ = false;                 // the process is gone; its last words may still be read
+  bool reading_ = false;                // false once it broke the protocol
+  bool gave_up_ = false;                // no further start
+  bool progressed_ = false;             // emitted a token
   int64_t ready_since_ns_ = 0;
   uint64_t last_heartbeat_ = 0;
   int64_t last_beat_ns_ = 0;
