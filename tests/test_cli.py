@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import struct
+import subprocess
 
 import pytest
 
@@ -62,6 +63,18 @@ def test_configuration_file_and_environment(run, tmp_path, smollm2):
     assert done.returncode == 2 and "line" in done.stderr
 
 
+def test_hostile_settings(run, smollm2):
+    assert run("--config", "/dev/zero", "list", timeout=10).returncode == 2
+    assert run("serve", tiny_models()[0], "--port", "0", "--ready-fd", "3", timeout=10).returncode == 2
+    assert run("run", "smollm2", "hi", "--temperature", "nan").returncode == 2
+    assert run("template", "smollm2", env={"MILLRACE_CONTEXT": "512"}).returncode == 0
+
+
+def test_output_that_cannot_be_written(millrace):
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([millrace, "version"], stdout=full, stderr=subprocess.DEVNULL).returncode == 1
+
+
 def test_store(run, tmp_path):
     env = {"MILLRACE_HOME": str(tmp_path / "home")}
     model = tiny_models()[0]
@@ -71,6 +84,9 @@ def test_store(run, tmp_path):
     bad = run("add", model, "--alias", "other", "--sha256", "0" * 64, env=env)
     assert bad.returncode == 4 and "expected SHA-256" in bad.stderr
     assert run("add", model, "--alias", "../evil", env=env).returncode == 2
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(model.read_bytes()[:-100])
+    assert run("add", cut, "--alias", "cut", env=env).returncode == 4
     assert sorted(p.name for p in (tmp_path / "home/models").iterdir()) == ["tiny.toml"]
 
 

@@ -5,14 +5,25 @@
 #include "cmd/exit_code.h"
 #include "cmd/progress.h"
 #include "cmd/store.h"
+#include "model/model_file.h"
+#include "os/file.h"
+#include "os/mapping.h"
 
 namespace millrace::cmd {
 
 namespace {
 
+// A file that no server could load is refused here, and not at every later start.
+Status CheckLoadable(const std::string& path) {
+  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(path));
+  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
+  return ToStatus(model::ModelFile::Parse(mapping.bytes())).Within(path);
+}
+
 int Add(StoreEntry entry) {
   auto store = Store::Default();
   if (!store.ok()) return Fail(store.status());
+  if (const Status loadable = CheckLoadable(entry.file); !loadable.ok()) return Fail(loadable);
   entry.source = entry.file;
   ProgressLine progress("copying");
   const auto added = store->Add(std::move(entry), [&progress](uint64_t done, uint64_t total) { progress.Show(done, total); });

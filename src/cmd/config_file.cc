@@ -21,13 +21,18 @@ std::string ScalarText(const toml::node& node) {
   return out.str();
 }
 
+constexpr size_t kMaxBytes = size_t{1} << 20;
+
 // toml++ behind CLI11's interface: strict TOML, with line numbers in errors.
 class TomlConfig : public CLI::Config {
  public:
   std::string to_config(const CLI::App*, bool, bool, std::string) const override { return {}; }
 
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
-    const std::string text((std::istreambuf_iterator<char>(input)), std::istreambuf_iterator<char>());
+    std::string text(kMaxBytes + 1, '\0');
+    input.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<size_t>(input.gcount()));
+    if (text.size() > kMaxBytes) throw CLI::FileError("configuration file: larger than 1 MiB", CLI::ExitCodes::FileError);
     const toml::parse_result parsed = toml::parse(text);
     if (!parsed) {
       throw CLI::FileError(

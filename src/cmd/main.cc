@@ -1,7 +1,9 @@
 // The program `millrace`: command line, and with `serve` the gateway process.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "cmd/build_id.h"
 #include "cmd/commands.h"
@@ -22,7 +24,9 @@ std::string EnvironmentName(const std::string& option) {
 void NameEnvironment(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     const std::string name = option->get_single_name();
-    if (option->nonpositional() && name != "help" && name != "version") option->envname(EnvironmentName(name));
+    // A question about the program, or input of one command: neither belongs into an environment that all commands share.
+    const bool own = name == "help" || name == "version" || app.get_name() == "template" || app.get_name() == "inspect";
+    if (option->nonpositional() && !own) option->envname(EnvironmentName(name));
   }
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) NameEnvironment(*command);
 }
@@ -66,6 +70,9 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return Fail(Error(Code::kInternal, "standard output could not be written: {}", std::strerror(errno)));
   }
   return exit_code;
 }

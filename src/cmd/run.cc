@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <iterator>
 #include <thread>
@@ -221,6 +222,9 @@ std::string ReadAll(int fd) {
 }
 
 Result<int> RunChat(Options& options) {
+  if (!std::isfinite(options.chat.temperature.value_or(0)) || !std::isfinite(options.chat.top_p.value_or(0))) {
+    return Error(Code::kInvalidArgument, "--temperature and --top-p: expected a number, found nan or inf");
+  }
   StoreEntry entry;
   if (options.server.empty()) {
     ASSIGN_OR_RETURN(entry, ResolveModel(options.model));

@@ -206,7 +206,8 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command->add_flag("--reference", options->worker.reference, "Slow float arithmetic that the fast paths are tested against");
-  command->add_option("--isa", options->worker.isa, "Force an instruction set: scalar, avx2");
+  command->add_option("--isa", options->worker.isa, "Force an instruction set: scalar, avx2")
+      ->check(CLI::IsMember({"scalar", "avx2"}));
   command->add_option("--allowed-host", options->gateway.allowed_hosts,
                       "Host names clients may use, beside localhost and addresses");
   command->add_option("--allowed-origin", options->gateway.allowed_origins,
