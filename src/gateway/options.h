@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
+
 namespace millrace::gateway {
 
 // Used where a request is silent. An absent field falls back to the defaults of the OpenAI interface (temperature 1, top-p 1,
