@@ -19,7 +19,10 @@ def test_help_teaches(run):
 
 def test_wrong_usage(run):
     assert run().returncode == 2
-    assert run("nonsense").returncode == 2
+    assert "serve" in run("nonsense").stderr and run("nonsense").returncode == 2
+    assert run("run", "smollm2", "").returncode == 2
+    assert run("run", "smollm2", "hi", "--max-tokens", "0").returncode == 2
+    assert run("serve", tiny_models()[0], "--port", "0", "--context", "1").returncode == 2
     assert run("serve", "--port", "99999").returncode == 2
     assert run("inspect").returncode == 2
 
@@ -56,6 +59,7 @@ def test_configuration_file_and_environment(run, tmp_path, smollm2):
     config.write_text('[tokenize]\njson = true\n')
     assert run("--config", config, "tokenize", "smollm2", "a").stdout.startswith("{")
     assert run("tokenize", "smollm2", "a", env={"MILLRACE_JSON": "true"}).stdout.startswith("{")
+    assert run("tokenize", "smollm2", "a", "--config", config).stdout.startswith("{")
     config.write_text('[tokenize]\nnonsense = 1\n')
     assert run("--config", config, "version").returncode == 2
     config.write_text('[tokenize\n')

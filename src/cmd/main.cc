@@ -28,7 +28,10 @@ void NameEnvironment(CLI::App& app) {
     const bool own = name == "help" || name == "version" || app.get_name() == "template" || app.get_name() == "inspect";
     if (option->nonpositional() && !own) option->envname(EnvironmentName(name));
   }
-  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) NameEnvironment(*command);
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    command->fallthrough();  // --config may stand behind the command too
+    NameEnvironment(*command);
+  }
 }
 
 namespace {
@@ -44,6 +47,17 @@ Every option --some-name is also the variable MILLRACE_SOME_NAME and the key som
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 not found, 4 bad or unsupported file, 5 server or port not available, 6 not enough
 memory, 130 interrupted.)";
+
+// The parser itself would only say that a command is missing.
+Status CheckCommand(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return {};
+  std::string known;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == argv[1]) return {};
+    known += (known.empty() ? "" : ", ") + command->get_name();
+  }
+  return Error(Code::kInvalidArgument, "no command '{}'; there are: {}", argv[1], known);
+}
 
 int Main(int argc, char** argv) {
   IgnoreBrokenPipes();
@@ -66,6 +80,7 @@ int Main(int argc, char** argv) {
   AddBench(app, exit_code);
   AddVersion(app, exit_code);
   NameEnvironment(app);
+  if (const Status known = CheckCommand(app, argc, argv); !known.ok()) return Fail(known);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -33,6 +33,7 @@ struct Options {
   uint32_t threads = 0;
   uint32_t context = 0;
   bool stats = false;
+  bool asked = false;  // a prompt was given, be it empty
 };
 
 // A running server: one that we found, or one of our own that ends with us.
@@ -234,9 +235,10 @@ Result<int> RunChat(Options& options) {
     entry.alias = options.model;
   }
   options.chat.model = entry.alias;
-  const bool piped = options.prompt.empty() && !IsTerminal(STDIN_FILENO);
+  const bool piped = !options.asked && !IsTerminal(STDIN_FILENO);
   if (piped) options.prompt = ReadAll(STDIN_FILENO);
   if (piped && options.prompt.empty()) return Error(Code::kInvalidArgument, "nothing to ask: standard input is empty");
+  if (options.asked && options.prompt.empty()) return Error(Code::kInvalidArgument, "nothing to ask: the prompt is empty");
   ASSIGN_OR_RETURN(Server server, FindOrStart(options, entry.alias));
   ASSIGN_OR_RETURN(SignalQueue signals, SignalQueue::Capture({SIGINT}));
   Conversation conversation(std::move(server), options, std::move(signals));
@@ -252,20 +254,23 @@ void AddRun(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run", "Chat with a model in the terminal, or ask once (argument or standard input)");
   command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
-  command->add_option("PROMPT", options->prompt, "Ask this once and exit");
+  CLI::Option* prompt = command->add_option("PROMPT", options->prompt, "Ask this once and exit");
   command->add_option("--system", options->system, "System message");
   command->add_option("--temperature", options->chat.temperature, "0 = always the most likely token")
       ->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", options->chat.top_p, "Sample from the most likely tokens of this total probability")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", options->chat.seed, "The same seed gives the same answer");
-  command->add_option("--max-tokens", options->chat.max_tokens, "End the answer after so many tokens");
+  command->add_option("--max-tokens", options->chat.max_tokens, "End the answer after so many tokens")
+      ->check(CLI::Range(1, 1 << 20));
   command->add_option("--server", options->server, "Use this server instead of looking for one or starting one");
   command->add_option("--api-key", options->key, "Bearer token for the server");
-  command->add_option("--threads", options->threads, "Of a server that is started; 0 = one per physical core");
+  command->add_option("--threads", options->threads, "Of a server that is started; 0 = one per physical core")
+      ->check(CLI::Range(0, 256));
   command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192");
   command->add_flag("--stats", options->stats, "Print speed, bandwidth and time to first token after each answer");
-  command->callback([options, &exit_code] {
+  command->callback([options, prompt, &exit_code] {
+    options->asked = prompt->count() > 0;
     const auto code = RunChat(*options);
     exit_code = code.ok() ? *code : Fail(code.status());
   });

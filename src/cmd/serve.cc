@@ -143,6 +143,11 @@ class StartWatch {
 };
 
 Status StartAndRun(Options options) {
+  constexpr uint32_t kLeastContext = 32;  // one block of keys and values
+  if (options.worker.context != 0 && options.worker.context < kLeastContext) {
+    return Error(Code::kInvalidArgument, "--context: expected 0 or at least {} tokens, found {}", kLeastContext,
+                 options.worker.context);
+  }
   ASSIGN_OR_RETURN(options.gateway.models, ChooseModels(options));
   for (const std::string& text : options.keys) {
     ASSIGN_OR_RETURN(auto key, ParseKey(text));
@@ -200,7 +205,7 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command->add_option("--threads", options->worker.threads, "Threads that compute, per model; 0 = one per physical core")
-      ->check(CLI::Range(0, 1024))
+      ->check(CLI::Range(0, 256))
       ->capture_default_str();
   command->add_option("--prefill-chunk", options->worker.prefill_chunk, "Most prompt tokens of one step; 0 = 256")
       ->check(CLI::Range(0, 4096))
