@@ -5,7 +5,7 @@
 namespace millrace {
 
 namespace {
-constexpr std::array<DTypeInfo, 11> kTypes = {{
+constexpr std::array<DTypeInfo, 14> kTypes = {{
     {"F32", 1, 4, 0},
     {"F16", 1, 2, 1},
     {"BF16", 1, 2, 30},
@@ -17,13 +17,16 @@ constexpr std::array<DTypeInfo, 11> kTypes = {{
     {"Q4_K", 256, 144, 12},
     {"Q5_K", 256, 176, 13},
     {"Q6_K", 256, 210, 14},
+    {"affine 4-bit", 32, 16, kNoGgufId},
+    {"affine 6-bit", 32, 24, kNoGgufId},
+    {"affine 8-bit", 32, 32, kNoGgufId},
 }};
 }  // namespace
 
 const DTypeInfo& Info(DType type) { return kTypes[static_cast<size_t>(type)]; }
 
 std::optional<DType> DTypeFromGguf(uint32_t gguf_id) {
-  for (size_t i = 0; i < kTypes.size(); ++i) {
+  for (size_t i = 0; i < kTypes.size() && gguf_id != kNoGgufId; ++i) {
     if (kTypes[i].gguf_id == gguf_id) return static_cast<DType>(i);
   }
   return std::nullopt;

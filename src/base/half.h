@@ -1,4 +1,5 @@
-// IEEE binary16 <-> binary32, exact, round to nearest even; the same bits as the hardware conversion on every instruction set.
+// IEEE binary16 <-> binary32, exact, round to nearest even; the same bits as the hardware conversion on every instruction set. And
+// bfloat16, the upper half of a binary32.
 #pragma once
 
 #include <bit>
@@ -33,6 +34,15 @@ constexpr uint16_t FloatToHalf(float value) {
   }
   const uint32_t rounded = magnitude + 0xFFFU + ((magnitude >> 13) & 1U);
   return static_cast<uint16_t>(sign | ((rounded - 0x38000000U) >> 13));
+}
+
+constexpr float Bf16ToFloat(uint16_t upper) { return std::bit_cast<float>(static_cast<uint32_t>(upper) << 16); }
+
+// Round to nearest even; a NaN stays one.
+constexpr uint16_t FloatToBf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);
+  return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }
 
 }  // namespace millrace

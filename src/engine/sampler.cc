@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/math.h"
 #include "base/philox.h"
 #include "engine/samplers/chain.h"
-#include "kernels/math.h"
 
 namespace millrace::engine {
 namespace {
@@ -39,7 +39,7 @@ TokenId Sampler::Choose(const SamplingParams& params, const SamplerState& state,
 
 void Sampler::ReportLogprobs(std::span<const float> logits, int count, Sampled& sampled) {
   row_.Begin(logits);
-  const double log_sum = kernels::Log(row_.ExpSum());
+  const double log_sum = Log(row_.ExpSum());
   const double top_logit = static_cast<double>(row_.max_logit());
   const auto logprob = [&](float logit) {
     const double value = static_cast<double>(logit) - top_logit - log_sum;

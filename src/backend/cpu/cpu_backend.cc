@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "kernels/math.h"
+#include "base/math.h"
 
 namespace millrace::backend_cpu {
 namespace {
@@ -124,13 +124,13 @@ void CpuBackend::FillRopeTable() {
   const uint32_t pairs = config_.rope.dims / 2;
   std::vector<double> frequencies(pairs);
   for (uint32_t i = 0; i < pairs; ++i) {
-    frequencies[i] = kernels::Exp(-2.0 * i / config_.rope.dims * kernels::Log(config_.rope.base));
+    frequencies[i] = Exp(-2.0 * i / config_.rope.dims * kernels::Log(config_.rope.base));
   }
   kernels::ForEach(pool_, "rope_table", {.items = options_.context, .grain = 64}, [&](uint32_t, size_t position) {
     for (uint32_t i = 0; i < pairs; ++i) {
       const double angle = static_cast<double>(position) * frequencies[i];
-      rope_cos_[position * pairs + i] = static_cast<float>(kernels::Cos(angle));
-      rope_sin_[position * pairs + i] = static_cast<float>(kernels::Sin(angle));
+      rope_cos_[position * pairs + i] = static_cast<float>(Cos(angle));
+      rope_sin_[position * pairs + i] = static_cast<float>(Sin(angle));
     }
   });
 }

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/math.h"
 #include "engine/exp.h"
-#include "kernels/math.h"
 
 namespace millrace::engine {
 namespace {
@@ -262,7 +262,7 @@ void Row::KeepRatio(float ratio) {
   if (!has_best()) return;
   if (keeps_all_) {
     // A little lower than the exact border, which the comparison below then draws.
-    const double border = (kernels::Log(static_cast<double>(ratio)) - 1e-3) / static_cast<double>(inverse_temperature_);
+    const double border = (Log(static_cast<double>(ratio)) - 1e-3) / static_cast<double>(inverse_temperature_);
     Gather(static_cast<float>(static_cast<double>(max_logit_) + border * (1 + 1e-6) - 1e-4));
   }
   size_t out = 0;

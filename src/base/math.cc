@@ -1,10 +1,10 @@
-#include "kernels/math.h"
+#include "base/math.h"
 
 #include <bit>
 #include <cstdint>
 #include <limits>
 
-namespace millrace::kernels {
+namespace millrace {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -97,4 +97,4 @@ double Cos(double x) {
   return reduced.quadrant == 1 || reduced.quadrant == 2 ? -value : value;
 }
 
-}  // namespace millrace::kernels
+}  // namespace millrace

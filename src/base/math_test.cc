@@ -1,11 +1,11 @@
-#include "kernels/math.h"
+#include "base/math.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-namespace millrace::kernels {
+namespace millrace {
 namespace {
 
 constexpr double kUlps = 4 * std::numeric_limits<double>::epsilon();
@@ -42,4 +42,4 @@ TEST(Math, SinAndCosAgreeWithTheLibrary) {
 }
 
 }  // namespace
-}  // namespace millrace::kernels
+}  // namespace millrace
