@@ -26,8 +26,9 @@ uint64_t ActivationBytesPerToken(const ModelConfig& config) {
   for (const LayerConfig& layer : config.layers) {
     const uint64_t q = uint64_t{layer.heads} * layer.head_dim;
     const uint64_t kv = uint64_t{layer.kv_heads} * layer.head_dim;
-    layer_floats = std::max(layer_floats, 2 * q + 2 * kv + 3 * uint64_t{layer.ffn});
-    widest = std::max({widest, q, uint64_t{layer.ffn}});
+    const uint64_t ffn = std::max<uint64_t>(layer.ffn, uint64_t{layer.experts.used} * layer.experts.ffn);
+    layer_floats = std::max(layer_floats, 2 * q + 2 * kv + 3 * ffn);
+    widest = std::max({widest, q, ffn});
   }
   return (2 * uint64_t{config.hidden} + layer_floats) * sizeof(float) + 2 * widest;
 }

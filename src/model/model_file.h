@@ -26,20 +26,29 @@ class ModelFile {
   const ModelConfig& config() const { return config_; }
   const weights::GgufFile& gguf() const { return gguf_; }
 
-  // `layer` only matters for roles that each layer has. Asking for the head of a model whose head is tied gives the embedding.
+  // `layer` only matters for roles that each layer has.
+  bool Has(Role role, uint32_t layer = 0) const;
+  // The tensor of a role that is there (Has). Asking for the head of a model whose head is tied gives the embedding. An expert role
+  // gives the matrices of all experts one after the other.
   weights::TensorView Tensor(Role role, uint32_t layer = 0) const;
+  // The matrix of one expert: Tensor(role, layer), cut into as many parts as there are experts.
+  weights::TensorView Expert(Role role, uint32_t layer, uint32_t expert) const;
 
  private:
   ModelFile(weights::GgufFile gguf, ModelConfig config) : gguf_(std::move(gguf)), config_(std::move(config)) {}
 
+  Status TakeEnds();
   Status TakeTensors(const Family& family);
-  Status TakeTensor(const TensorName& name, uint32_t layer, std::vector<const weights::TensorView*>& used);
-  Status CheckAllUsed(std::vector<const weights::TensorView*> used) const;
+  Status TakeTensor(const TensorName& name, uint32_t layer);
+  Status CheckComplete(const Family& family) const;
+  Status CheckAllUsed(const Family& family);
+  weights::TensorView& At(Role role, uint32_t layer) { return tensors_[IndexOf(role, layer)]; }
   size_t IndexOf(Role role, uint32_t layer) const;
 
   weights::GgufFile gguf_;
   ModelConfig config_;
-  std::vector<weights::TensorView> tensors_;  // [3 of the model, then 9 for each layer], by IndexOf
+  std::vector<weights::TensorView> tensors_;  // roles of the model, then those of each layer, by IndexOf; absent: no data
+  std::vector<const weights::TensorView*> used_;
 };
 
 }  // namespace millrace::model

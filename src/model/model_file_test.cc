@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/rope.h"
 #include "model/testing/llama_image.h"
 
 namespace millrace::model {
@@ -27,9 +28,10 @@ TEST(ModelFile, ReadsConfigAndTensorsByRole) {
   EXPECT_EQ(config.vocab, 32u);
   EXPECT_EQ(config.context_length, 256u);
   EXPECT_EQ(config.norm_epsilon, 1e-5F);
-  EXPECT_EQ(config.rope.style, RopeStyle::kAdjacentPairs);
-  EXPECT_EQ(config.rope.dims, 16u);
-  EXPECT_EQ(config.rope.base, 50000.0);
+  ASSERT_EQ(config.ropes.size(), 1u);
+  EXPECT_EQ(config.ropes[0].style, RopeStyle::kAdjacentPairs);
+  EXPECT_EQ(config.ropes[0].dims(), 16u);
+  EXPECT_EQ(config.ropes[0].frequencies, RopeFrequencies(16, 50000.0));
   EXPECT_TRUE(config.tied_head);
   ASSERT_EQ(config.layers.size(), 2u);
   for (const LayerConfig& layer : config.layers) {
@@ -71,7 +73,7 @@ TEST(ModelFile, DefaultsOfOptionalKeys) {
   const auto file = ModelFile::Parse(AsBytes(bytes));
   ASSERT_TRUE(file.ok()) << file.status().message();
   EXPECT_EQ(file->config().layers[0].kv_heads, 4u);
-  EXPECT_EQ(file->config().rope.base, 10000.0);
+  EXPECT_EQ(file->config().ropes[0].frequencies, RopeFrequencies(16, 10000.0));
   EXPECT_EQ(file->config().name, "");
 }
 
@@ -82,7 +84,7 @@ TEST(ModelFile, HeadSizeMayDifferFromHiddenByHeads) {
   const auto file = ModelFile::Parse(AsBytes(bytes));
   ASSERT_TRUE(file.ok()) << file.status().message();
   EXPECT_EQ(file->config().layers[0].head_dim, 32u);
-  EXPECT_EQ(file->config().rope.dims, 8u);
+  EXPECT_EQ(file->config().ropes[0].dims(), 8u);
   EXPECT_EQ(file->Tensor(Role::kAttnOut, 0).cols, 128u);
 }
 
@@ -128,12 +130,10 @@ std::vector<Wrong> WrongFiles() {
       {"zero_heads", invalid, "metadata 'llama.attention.head_count': 0, expected 1 to 1024",
        number("llama.attention.head_count", 0)},
       {"heads_do_not_divide_hidden", invalid,
-       "metadata 'llama.embedding_length': 64 is no multiple of llama.attention.head_count 6, and there is no "
-       "llama.attention.key_length",
+       "metadata 'llama.embedding_length': 64 is no multiple of the 6 heads, and the head size is not given",
        number("llama.attention.head_count", 6)},
       {"odd_head_size", invalid, "head size 1, expected an even number for rope", number("llama.attention.head_count", 64)},
-      {"kv_heads_do_not_divide_heads", invalid,
-       "metadata 'llama.attention.head_count_kv': 3 does not divide llama.attention.head_count 4",
+      {"kv_heads_do_not_divide_heads", invalid, "metadata 'llama.attention.head_count_kv': 3 does not divide the 4 query heads",
        number("llama.attention.head_count_kv", 3)},
       {"zero_kv_heads", invalid, "metadata 'llama.attention.head_count_kv': 0, expected 1 to 1024",
        number("llama.attention.head_count_kv", 0)},
@@ -144,11 +144,11 @@ std::vector<Wrong> WrongFiles() {
        number("llama.rope.dimension_count", 18)},
       {"odd_rope", invalid, "metadata 'llama.rope.dimension_count': 7, expected an even number of at most the head size 16",
        number("llama.rope.dimension_count", 7)},
-      {"rope_base_nan", invalid, "metadata 'llama.rope.freq_base': nan, expected 1 to 1000000000000",
+      {"rope_base_nan", invalid, "metadata 'llama.rope.freq_base': nan, expected a finite number",
        [](LlamaImage& image) { image.extra.F32("llama.rope.freq_base", __builtin_nanf("")); }},
       {"epsilon_missing", Code::kDataLoss, "metadata 'llama.attention.layer_norm_rms_epsilon': missing",
        lack("llama.attention.layer_norm_rms_epsilon")},
-      {"epsilon_of_wrong_type", invalid, "metadata 'llama.attention.layer_norm_rms_epsilon': expected f32, found u32",
+      {"epsilon_too_large", invalid, "metadata 'llama.attention.layer_norm_rms_epsilon': 1, expected a number between 0 and 1",
        number("llama.attention.layer_norm_rms_epsilon", 1)},
       {"rope_scaling", Code::kUnsupported,
        "metadata 'llama.rope.scaling.type': 'yarn' is not supported by this build, expected 'none' or no such key",
@@ -186,8 +186,8 @@ std::vector<Wrong> WrongFiles() {
       {"embedding_width", Code::kDataLoss,
        "tensor 'token_embd.weight': expected shape [32, 64] (vocabulary x hidden), found [32, 32]",
        shape("token_embd.weight", {32, 32})},
-      {"norm_type", Code::kUnsupported, "tensor 'blk.0.ffn_norm.weight': expected type F32 for a norm, found F16",
-       [](LlamaImage& image) { image.types["blk.0.ffn_norm.weight"] = DType::kF16; }},
+      {"norm_type", Code::kUnsupported, "tensor 'blk.0.ffn_norm.weight': expected type F32, F16 or BF16 for a vector, found Q8_0",
+       [](LlamaImage& image) { image.types["blk.0.ffn_norm.weight"] = DType::kQ8_0; }},
   };
 }
 

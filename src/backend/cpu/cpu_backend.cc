@@ -37,9 +37,9 @@ Status CpuBackend::CheckConfig(const model::ModelConfig& config, const CpuOption
     if (layer.head_dim == 0 || layer.head_dim % 8 != 0 || layer.head_dim > kMaxHeadDim) {
       return Error(Code::kUnsupported, "heads of {} elements: expected a multiple of 8 up to {}", layer.head_dim, kMaxHeadDim);
     }
-    if (config.rope.dims > layer.head_dim || config.rope.dims % 2 != 0) {
-      return Error(Code::kInvalidArgument, "{} rotated elements in heads of {}: expected an even number up to it",
-                   config.rope.dims, layer.head_dim);
+    if (layer.rope >= 0 && config.ropes[layer.rope].dims() > layer.head_dim) {
+      return Error(Code::kInvalidArgument, "{} rotated elements in heads of {}: expected at most as many",
+                   config.ropes[layer.rope].dims(), layer.head_dim);
     }
   }
   return {};
@@ -97,7 +97,7 @@ CpuBackend::RowMemory CpuBackend::TakeRows(Scratch& scratch, size_t rows) const 
 
 void CpuBackend::LayOut(Scratch& scratch) {
   const size_t tokens = options_.max_batch_tokens;
-  const size_t pairs = config_.rope.dims / 2;
+  const size_t pairs = config_.ropes[0].frequencies.size();
   x_ = scratch.Take<float>(tokens * config_.hidden);
   qkv_ = scratch.Take<float>(tokens * max_qkv_);
   attn_ = scratch.Take<float>(tokens * max_attn_);
@@ -121,13 +121,10 @@ void CpuBackend::LayOut(Scratch& scratch) {
 }
 
 void CpuBackend::FillRopeTable() {
-  const uint32_t pairs = config_.rope.dims / 2;
-  std::vector<double> frequencies(pairs);
-  for (uint32_t i = 0; i < pairs; ++i) {
-    frequencies[i] = Exp(-2.0 * i / config_.rope.dims * kernels::Log(config_.rope.base));
-  }
+  const std::vector<double>& frequencies = config_.ropes[0].frequencies;
+  const size_t pairs = frequencies.size();
   kernels::ForEach(pool_, "rope_table", {.items = options_.context, .grain = 64}, [&](uint32_t, size_t position) {
-    for (uint32_t i = 0; i < pairs; ++i) {
+    for (size_t i = 0; i < pairs; ++i) {
       const double angle = static_cast<double>(position) * frequencies[i];
       rope_cos_[position * pairs + i] = static_cast<float>(Cos(angle));
       rope_sin_[position * pairs + i] = static_cast<float>(Sin(angle));
@@ -159,6 +156,8 @@ Result<CpuBackend::Weight> CpuBackend::Load(std::span<const weights::TensorView>
   info_.weight_bytes = weights_.resident_bytes();
   return Weight{index};
 }
+
+Result<CpuBackend::Weight> CpuBackend::LoadVector(std::span<const weights::TensorView> views) { return Load(views); }
 
 Status CpuBackend::CheckSpans(const model::StepBatch& batch) const {
   size_t next = 0;

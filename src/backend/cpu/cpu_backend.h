@@ -47,13 +47,15 @@ class CpuBackend {
   static Result<std::unique_ptr<CpuBackend>> Create(const model::ModelConfig& config, const CpuOptions& options);
 
   Result<Weight> Load(std::span<const weights::TensorView> views);
+  Result<Weight> LoadVector(std::span<const weights::TensorView> views);
 
   Status Begin(const model::StepBatch& batch);
-  Act Embed(Weight table);
+  Act Embed(Weight table, float scale);
   Act AttnIn(Act x, const model::AttnInOp<Weight>& op);
   Act Attend(Act q, const model::AttendOp& op);
   Act OutAdd(Act input, const model::OutAddOp<Weight>& op, Act residual);  // in place: returns `residual`
   Act MlpIn(Act x, const model::MlpInOp<Weight>& op);
+  Act Experts(Act x, const model::ExpertsOp<Weight>& op);
   void Head(Act x, const model::HeadOp<Weight>& op);
   Result<model::StepResult> End();
 

@@ -131,7 +131,7 @@ void CpuBackend::Multiply(const kernels::PackedMatrix& matrix, kernels::IndexRan
   }
 }
 
-CpuBackend::Act CpuBackend::Embed(Weight table) {
+CpuBackend::Act CpuBackend::Embed(Weight table, float) {
   const kernels::PackedMatrix& matrix = weights_.Get(table.index).segments.front().matrix;
   const uint32_t hidden = config_.hidden;
   kernels::ForEach(pool_, "embed", {.items = batch_.tokens.size(), .grain = 4}, [&](uint32_t, size_t row) {
@@ -149,11 +149,11 @@ CpuBackend::RowSource CpuBackend::AllRows(const Act& act) const {
 }
 
 CpuBackend::Act CpuBackend::AttnIn(Act x, const model::AttnInOp<Weight>& op) {
-  const NormWeights norm = Use(op.norm);
+  const NormWeights norm = Use(*op.norm);
   const StackedWeight& weight = Use(op.qkv);
   const model::LayerConfig& shape = config_.layers[op.layer];
   // Adjacent pairs lie in one strip, so a thread can rotate and store what it just computed; halves must wait for whole heads.
-  const bool adjacent = config_.rope.style == model::RopeStyle::kAdjacentPairs;
+  const bool adjacent = config_.ropes[0].style == model::RopeStyle::kAdjacentPairs;
   const Product product{
       .source = AllRows(x), .norm = &norm, .weight = weight, .out = {.data = qkv_, .stride = max_qkv_, .add = false}};
   RunProduct("attn_in", product, [&](const WeightSegment& segment, kernels::IndexRange strips) {
@@ -191,13 +191,13 @@ void CpuBackend::FinishPiece(uint32_t layer, uint32_t token, uint32_t begin, uin
   const kernels::IndexRange dims{begin % shape.head_dim, begin % shape.head_dim + (end - begin)};
   float* piece = qkv_ + size_t{token} * max_qkv_ + begin;
   if (head >= shape.heads + shape.kv_heads) return StoreValue(layer, token, head - shape.heads - shape.kv_heads, dims, piece);
-  const size_t rotated_end = std::min<size_t>(dims.end, config_.rope.dims);
+  const size_t rotated_end = std::min<size_t>(dims.end, config_.ropes[0].dims());
   if (dims.begin < rotated_end) {
-    const size_t at = size_t{positions_[token]} * (config_.rope.dims / 2) + dims.begin / 2;
+    const size_t at = size_t{positions_[token]} * (config_.ropes[0].dims() / 2) + dims.begin / 2;
     kernels_.rope(piece, {.cos = rope_cos_ + at,
                           .sin = rope_sin_ + at,
                           .dims = static_cast<uint32_t>(rotated_end - dims.begin),
-                          .adjacent = config_.rope.style == model::RopeStyle::kAdjacentPairs});
+                          .adjacent = config_.ropes[0].style == model::RopeStyle::kAdjacentPairs});
   }
   if (head >= shape.heads) StoreKey(layer, token, head - shape.heads, dims, piece);
 }
@@ -251,7 +251,7 @@ CpuBackend::Act CpuBackend::OutAdd(Act input, const model::OutAddOp<Weight>& op,
 }
 
 CpuBackend::Act CpuBackend::MlpIn(Act x, const model::MlpInOp<Weight>& op) {
-  const NormWeights norm = Use(op.norm);
+  const NormWeights norm = Use(*op.norm);
   const StackedWeight& weight = Use(op.gate_up);
   CHECK(weight.segments.size() == 2 && weight.segments[0].matrix.rows == weight.segments[1].matrix.rows, "gate on top of up");
   const kernels::PackedMatrix& gate = weight.segments[0].matrix;
@@ -277,6 +277,8 @@ CpuBackend::Act CpuBackend::MlpIn(Act x, const model::MlpInOp<Weight>& op) {
   });
   return {.data = gate_, .width = gate.rows, .stride = gate.rows};
 }
+
+CpuBackend::Act CpuBackend::Experts(Act x, const model::ExpertsOp<Weight>&) { return x; }
 
 void CpuBackend::Head(Act x, const model::HeadOp<Weight>& op) {
   const auto outputs = static_cast<uint32_t>(batch_.outputs.size());
