@@ -92,7 +92,8 @@ CpuBackend::RowMemory CpuBackend::TakeRows(Scratch& scratch, size_t rows) const 
   return {.floats = scratch.Take<float>(rows * max_width_),
           .codes = scratch.Take<int8_t>(rows * max_width_),
           .scales = scratch.Take<float>(rows * groups),
-          .sums = scratch.Take<float>(rows * groups)};
+          .sums = scratch.Take<float>(rows * groups),
+          .minus_sums = scratch.Take<int16_t>(rows * groups * kernels::kMinusSums)};
 }
 
 void CpuBackend::LayOut(Scratch& scratch) {
@@ -124,7 +125,7 @@ void CpuBackend::FillRopeTable() {
   const uint32_t pairs = config_.rope.dims / 2;
   std::vector<double> frequencies(pairs);
   for (uint32_t i = 0; i < pairs; ++i) {
-    frequencies[i] = Exp(-2.0 * i / config_.rope.dims * kernels::Log(config_.rope.base));
+    frequencies[i] = Exp(-2.0 * i / config_.rope.dims * Log(config_.rope.base));
   }
   kernels::ForEach(pool_, "rope_table", {.items = options_.context, .grain = 64}, [&](uint32_t, size_t position) {
     for (uint32_t i = 0; i < pairs; ++i) {
