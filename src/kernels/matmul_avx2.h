@@ -42,16 +42,16 @@ size_t PrefetchDistance(size_t strip_bytes) {
 
 // kBytes of what lies ahead; for each piece, so that consecutive pieces leave no line out.
 template <size_t kBytes>
-void Prefetch(const std::byte* ahead) {
+[[gnu::always_inline]] inline void Prefetch(const std::byte* ahead) {
   for (size_t at = 0; at < kBytes; at += 64) _mm_prefetch(ahead + at, _MM_HINT_T0);
 }
 
 // Integer sums are free to be reordered, and GCC does: across the steps of a loop it keeps all products alive and spills most of
 // them. This pins a sum where it stands.
-inline void Pin(__m256i& value) { __asm__("" : "+x"(value)); }
+[[gnu::always_inline]] inline void Pin(__m256i& value) { __asm__("" : "+x"(value)); }
 
 // Four bytes, or two numbers of 16 bits, for all rows.
-inline __m256i Broadcast4(const void* x) {
+[[gnu::always_inline]] inline __m256i Broadcast4(const void* x) {
   int32_t four;
   std::memcpy(&four, x, sizeof(four));
   return _mm256_set1_epi32(four);
@@ -68,11 +68,13 @@ struct Tile {
   size_t m;
   size_t strip;
 
-  size_t groups() const { return w.cols / kGroupCols; }
-  const int8_t* Codes(int i, size_t group) const { return x.codes + (m + size_t(i)) * x.cols + group * kGroupCols; }
-  size_t ScaleIndex(int i, size_t group) const { return (m + size_t(i)) * groups() + group; }
+  [[gnu::always_inline]] size_t groups() const { return w.cols / kGroupCols; }
+  [[gnu::always_inline]] const int8_t* Codes(int i, size_t group) const {
+    return x.codes + (m + size_t(i)) * x.cols + group * kGroupCols;
+  }
+  [[gnu::always_inline]] size_t ScaleIndex(int i, size_t group) const { return (m + size_t(i)) * groups() + group; }
   // Pair 0: columns 0-15, 1: 16-31, 2: all.
-  __m256i MinusSums(int i, size_t group, int pair) const {
+  [[gnu::always_inline]] __m256i MinusSums(int i, size_t group, int pair) const {
     return Broadcast4(x.minus_sums + kMinusSums * ScaleIndex(i, group) + 2 * pair);
   }
   void Store(const __m256 (&total)[kS][kM]) const {
