@@ -20,7 +20,7 @@ namespace {
 // plain loop GCC stores them back to memory at every step.
 template <int kCount, typename Fn>
 [[gnu::always_inline]] inline void Unroll(Fn&& fn) {
-  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) {
+  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) __attribute__((always_inline)) {
     (fn(std::integral_constant<int, kIndex>{}), ...);
   }(std::make_integer_sequence<int, kCount>{});
 }
