@@ -391,7 +391,7 @@ TEST(Accuracy, BothRopeStylesAreRotations) {
       const weights::TensorView qkv[] = {model.file.Tensor(model::Role::kQuery, 0), model.file.Tensor(model::Role::kKey, 0),
                                          model.file.Tensor(model::Role::kValue, 0)};
       const auto table = backend->Load(embedding).value();
-      const auto norm_weight = backend->Load(norm).value();
+      const auto norm_weight = backend->LoadVector(norm).value();
       const auto qkv_weight = backend->Load(qkv).value();
       const std::vector<TokenId> tokens(7, 3);
       const model::SpanOfTokens spans[] = {{0, 0, 0, 7}};

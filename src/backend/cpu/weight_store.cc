@@ -72,7 +72,7 @@ Result<uint32_t> WeightStore::Add(std::span<const weights::TensorView> views) {
     }
     auto matrix = Pack(view);
     if (!matrix.ok()) return matrix.status().Within(fmt::format("tensor '{}'", view.name));
-    stack.segments.push_back({.matrix = *matrix, .row_offset = stack.rows});
+    stack.segments.push_back({.matrix = *matrix, .row_offset = stack.rows, .source_bytes = view.source_bytes()});
     stack.cols = matrix->cols;
     const auto rows = CheckedAdd(stack.rows, matrix->rows);
     if (!rows)
