@@ -59,7 +59,8 @@ Family Gemma2Family() {
           .architectures = kArchitectures,
           .model_types = kArchitectures,
           .read_config = &ReadConfig,
-          .tensors = kTensors};
+          .tensors = kTensors,
+          .tied_by_default = true};
 }
 
 }  // namespace millrace::model

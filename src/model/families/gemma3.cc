@@ -81,7 +81,8 @@ Family Gemma3Family() {
           .architectures = kArchitectures,
           .model_types = kModelTypes,
           .read_config = &ReadConfig,
-          .tensors = kTensors};
+          .tensors = kTensors,
+          .tied_by_default = true};
 }
 
 }  // namespace millrace::model

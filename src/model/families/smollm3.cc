@@ -63,7 +63,8 @@ Family SmolLm3Family() {
           .architectures = kArchitectures,
           .model_types = kArchitectures,
           .read_config = &ReadConfig,
-          .tensors = kTensors};
+          .tensors = kTensors,
+          .tied_by_default = true};
 }
 
 }  // namespace millrace::model
