@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
 
@@ -146,7 +147,7 @@ def test_no_memory(run):
 def test_one_shot_run_from_standard_input(run, smollm2):
     done = run("run", "smollm2", "--temperature", "0", "--stats", stdin="Name the capital of France.", timeout=120)
     assert done.returncode == 0 and "Paris" in done.stdout
-    assert "tok/s" in done.stderr and "GB/s" in done.stderr and "% of the roof" in done.stderr
+    assert "tok/s" in done.stderr and "GB/s" in done.stderr and re.search("% of the roof|above the roof", done.stderr)
 
 
 def test_no_machine_paths_in_the_programs(millrace):
