@@ -143,7 +143,11 @@ class Conversation {
     }
     std::fputs("\n", stdout);
     std::fflush(stdout);  // the figures go to another stream
-    messages_.push_back(Message("assistant", answer->text));
+    if (answer->interrupted && answer->text.empty()) {
+      messages_.pop_back();  // a question that was taken back
+    } else {
+      messages_.push_back(Message("assistant", answer->text));
+    }
     if (options_.stats && !answer->interrupted) {
       const double roof = WaitForRoof(server_.client, options_.chat.model);
       std::fprintf(stderr, "%s\n", FiguresLine(*answer, roof).c_str());
