@@ -7,8 +7,8 @@
 
 #include "cmd/build_id.h"
 #include "cmd/commands.h"
+#include "cmd/did_you_mean.h"
 #include "cmd/exit_code.h"
-#include "cmd/nearest.h"
 #include "cmd/settings.h"
 #include "os/signals.h"
 

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cmd/nearest.h"
+#include "cmd/did_you_mean.h"
 
 namespace millrace::cmd {
 
