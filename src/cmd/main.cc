@@ -81,7 +81,7 @@ int Main(int argc, char** argv) {
   if (const std::string origins = settings.Origins(); settings_matter && !origins.empty()) {
     std::fprintf(stderr, "millrace: note: %s\n", origins.c_str());
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+  if (exit_code == kExitOk && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
     return Fail(Error(Code::kInternal, "standard output could not be written: {}", std::strerror(errno)));
   }
   return exit_code;
