@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, tiny_models
+from conftest import ROOT, Server, tiny_models
 
 
 def test_help_teaches(run):
@@ -101,6 +101,27 @@ def test_the_exit_code_is_that_of_the_server_that_did_not_start(run, tmp_path):
     assert run("run", tiny_models()[0], "hi", "--context", "100000").returncode == 2
     done = run("run", tiny_models()[0], "hi", env={"MILLRACE_LIBEXEC": str(tmp_path)})
     assert done.returncode == 3 and done.stderr.count(str(tmp_path)) == 1
+
+
+def test_keys(run, tmp_path, millrace):
+    """A server that `run` starts serves it, whatever keys the settings of servers name; a foreign one needs its key."""
+    config = tmp_path / "keys.toml"
+    config.write_text('[serve]\napi-key = ["me=sesame-open"]\n')
+    model = tiny_models()[0]
+    assert run("run", model, "hi", "--max-tokens", "1", "--config", config).returncode == 0
+    assert run("run", model, "hi", "--max-tokens", "1", env={"MILLRACE_API_KEY": "me=sesame-open"}).returncode == 0
+    done = run("run", model, "hi", "--max-tokens", "1", env={"MILLRACE_HOST": "0.0.0.0"})
+    assert done.returncode == 0 and "at http://127.0.0.1:" in done.stderr
+    locked = Server(model, "--config", config)
+    try:
+        ask = ["run", "model", "hi", "--max-tokens", "1", "--server", locked.url]
+        assert run(*ask).returncode == 2 and run(*ask, "--api-key", "wrong-wrong").returncode == 2
+        assert run(*ask, "--api-key", "sesame-open").returncode == 0
+        told = run("status", "--server", locked.url)
+        assert told.returncode == 0 and " model " in told.stdout and "running" not in told.stdout and "--api-key" in told.stderr
+        assert "0 running" in run("status", "--server", locked.url, "--api-key", "sesame-open").stdout
+    finally:
+        locked.stop()
 
 
 def test_addresses_of_servers(run, tiny):

@@ -17,6 +17,7 @@
 #include "cmd/store.h"
 #include "cmd/validators.h"
 #include "os/child.h"
+#include "os/random.h"
 #include "os/signals.h"
 #include "os/terminal.h"
 
@@ -77,9 +78,13 @@ Result<Server> StartOwn(const Options& options) {
   UniqueFd write_end(ends[1]);
   SpawnOptions spawn;
   spawn.executable = program;
-  spawn.argv = {program,       "serve",  options.model, "--port", "0", "--ready-fd", fmt::format("{}", kInheritedFd),
-                "--log-level", "warning"};
-  // Only what was asked for here: the rest comes from the environment and the configuration file, as for any server.
+  spawn.argv = {
+      program,       "serve",  options.model, "--host", "127.0.0.1", "--port", "0", "--ready-fd", fmt::format("{}", kInheritedFd),
+      "--log-level", "warning"};
+  // Only what was asked for here: the rest comes from the environment and the configuration file, as for any server. Keys may be set
+  // there that we do not know, so it gets one that we do, and nobody else is served by what belongs to this chat.
+  const std::string key = fmt::format("{:016x}{:016x}", RandomU64(), RandomU64());
+  spawn.argv.insert(spawn.argv.end(), {"--api-key", "run=" + key});
   if (options.threads != 0) spawn.argv.insert(spawn.argv.end(), {"--threads", fmt::format("{}", options.threads)});
   if (options.context != 0) spawn.argv.insert(spawn.argv.end(), {"--context", fmt::format("{}", options.context)});
   spawn.inherited_fd = write_end.get();
@@ -87,7 +92,7 @@ Result<Server> StartOwn(const Options& options) {
   write_end.Reset();
   ASSIGN_OR_RETURN(const std::string url, ReadAddress(read_end.get(), child));
   std::fprintf(stderr, "started a server of its own at %s\n", url.c_str());
-  return Server{HttpClient(url, options.key), std::move(child)};
+  return Server{HttpClient(url, key), std::move(child)};
 }
 
 // A running server is asked by alias only: it may have another file under the name that a path would give.

@@ -47,11 +47,18 @@ Status Show(const Options& options) {
   std::printf("%s: millrace %s (build %s)\n", client.base().c_str(), Text(version, "version").c_str(),
               Text(version, "build").c_str());
   if (models == nullptr || !models->is_array()) return {};
+  bool all_told = true;
   for (const Json& model : models->items()) {
-    std::printf("  %-24s %-9s pid %-7s %s running, %s waiting  %s\n", Text(model, "id").c_str(), Text(model, "state").c_str(),
-                Text(model, "pid").c_str(), Text(model, "running").c_str(), Text(model, "waiting").c_str(),
-                Text(model, "cause").c_str());
+    std::printf("  %-24s %-9s", Text(model, "id").c_str(), Text(model, "state").c_str());
+    if (model.Find("pid") != nullptr) {
+      std::printf(" pid %-7s %s running, %s waiting  %s", Text(model, "pid").c_str(), Text(model, "running").c_str(),
+                  Text(model, "waiting").c_str(), Text(model, "cause").c_str());
+    } else {
+      all_told = false;
+    }
+    std::printf("\n");
   }
+  if (!all_told) std::fprintf(stderr, "the server tells more to who has one of its keys: --api-key SECRET\n");
   return {};
 }
 
