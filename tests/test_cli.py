@@ -65,6 +65,10 @@ def test_hostile_settings(run, smollm2):
 def test_wrong_options_name_the_nearest(run):
     assert "did you mean '--port'?" in run("serve", "--prot=1").stderr
     assert run("serve", "--prot=1").returncode == 2
+    many = run("run", "x", "Tell", "me", "more")
+    assert many.returncode == 2 and "me more" in many.stderr and "quotes" in many.stderr
+    behind = run("run", "x", "--", "hi", "--max-tokens", "3")
+    assert behind.returncode == 2 and "did you mean" not in behind.stderr
 
 
 @pytest.mark.parametrize("option, bad, good", [
