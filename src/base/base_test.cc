@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "base/philox.h"
 #include "base/status.h"
 #include "base/utf8.h"
@@ -132,6 +133,15 @@ TEST(JsonTest, EscapesAndReplacesWhenWriting) {
   std::string out;
   AppendJsonString("a\"\\\x01\xFF", out);
   EXPECT_EQ(out, "\"a\\\"\\\\\\u0001\xEF\xBF\xBD\"");
+}
+
+TEST(NearestTest, FindsWhatWasMeant) {
+  constexpr std::string_view kNames[] = {"llama", "qwen2", "qwen3", "gemma3"};
+  EXPECT_EQ(Nearest("lama", kNames), "llama");
+  EXPECT_EQ(Nearest("qwen25", kNames), "qwen2");
+  EXPECT_EQ(Nearest("gemma", kNames), "gemma3");
+  EXPECT_EQ(Nearest("foo", kNames), "");
+  EXPECT_EQ(Nearest(std::string(65, 'a'), kNames), "");
 }
 
 TEST(DTypeTest, GgufIdsMapBack) {

@@ -53,8 +53,8 @@ void PrintModel(const model::ModelFile& file) {
   std::printf("name          %s\nfamily        %s\n", config.name.c_str(), config.family.c_str());
   std::printf("layers        %zu, hidden %u, %u heads on %u KV heads of %u, MLP %u\n", config.layers.size(), config.hidden,
               layer.heads, layer.kv_heads, layer.head_dim, layer.ffn);
-  std::printf("vocabulary    %u%s\ncontext       %u tokens, rope base %g\n", config.vocab,
-              config.tied_head ? ", head tied to the embedding" : "", config.context_length, config.rope.base);
+  std::printf("vocabulary    %u%s\ncontext       %u tokens\n", config.vocab,
+              config.tied_head ? ", head tied to the embedding" : "", config.context_length);
 }
 
 void PrintBytes(const model::ModelFile& file) {

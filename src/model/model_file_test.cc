@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/rope.h"
 #include "model/testing/llama_image.h"
 
 namespace millrace::model {
@@ -27,9 +28,10 @@ TEST(ModelFile, ReadsConfigAndTensorsByRole) {
   EXPECT_EQ(config.vocab, 32u);
   EXPECT_EQ(config.context_length, 256u);
   EXPECT_EQ(config.norm_epsilon, 1e-5F);
-  EXPECT_EQ(config.rope.style, RopeStyle::kAdjacentPairs);
-  EXPECT_EQ(config.rope.dims, 16u);
-  EXPECT_EQ(config.rope.base, 50000.0);
+  ASSERT_EQ(config.ropes.size(), 1u);
+  EXPECT_EQ(config.ropes[0].style, RopeStyle::kAdjacentPairs);
+  EXPECT_EQ(config.ropes[0].dims(), 16u);
+  EXPECT_EQ(config.ropes[0].frequencies, RopeFrequencies(16, 50000.0));
   EXPECT_TRUE(config.tied_head);
   ASSERT_EQ(config.layers.size(), 2u);
   for (const LayerConfig& layer : config.layers) {
@@ -71,7 +73,7 @@ TEST(ModelFile, DefaultsOfOptionalKeys) {
   const auto file = ModelFile::Parse(AsBytes(bytes));
   ASSERT_TRUE(file.ok()) << file.status().message();
   EXPECT_EQ(file->config().layers[0].kv_heads, 4u);
-  EXPECT_EQ(file->config().rope.base, 10000.0);
+  EXPECT_EQ(file->config().ropes[0].frequencies, RopeFrequencies(16, 10000.0));
   EXPECT_EQ(file->config().name, "");
 }
 
@@ -82,7 +84,7 @@ TEST(ModelFile, HeadSizeMayDifferFromHiddenByHeads) {
   const auto file = ModelFile::Parse(AsBytes(bytes));
   ASSERT_TRUE(file.ok()) << file.status().message();
   EXPECT_EQ(file->config().layers[0].head_dim, 32u);
-  EXPECT_EQ(file->config().rope.dims, 8u);
+  EXPECT_EQ(file->config().ropes[0].dims(), 8u);
   EXPECT_EQ(file->Tensor(Role::kAttnOut, 0).cols, 128u);
 }
 
@@ -113,7 +115,9 @@ std::vector<Wrong> WrongFiles() {
   };
   const auto invalid = Code::kInvalidArgument;
   return {
-      {"unknown_architecture", Code::kUnsupported, "architecture 'foo' is not supported; this build knows: llama",
+      {"unknown_architecture", Code::kUnsupported,
+       "architecture 'foo' is not supported; this build knows: llama, smollm3, qwen2, qwen3, qwen3moe, gemma2, gemma3, phi3, "
+       "granite, olmo2",
        [](LlamaImage& image) { image.architecture = "foo"; }},
       {"no_architecture", Code::kDataLoss, "metadata 'general.architecture': missing", lack("general.architecture")},
       {"no_layers_key", Code::kDataLoss, "metadata 'llama.block_count': missing", lack("llama.block_count")},
@@ -128,12 +132,10 @@ std::vector<Wrong> WrongFiles() {
       {"zero_heads", invalid, "metadata 'llama.attention.head_count': 0, expected 1 to 1024",
        number("llama.attention.head_count", 0)},
       {"heads_do_not_divide_hidden", invalid,
-       "metadata 'llama.embedding_length': 64 is no multiple of llama.attention.head_count 6, and there is no "
-       "llama.attention.key_length",
+       "metadata 'llama.embedding_length': 64 is no multiple of the 6 heads, and the head size is not given",
        number("llama.attention.head_count", 6)},
       {"odd_head_size", invalid, "head size 1, expected an even number for rope", number("llama.attention.head_count", 64)},
-      {"kv_heads_do_not_divide_heads", invalid,
-       "metadata 'llama.attention.head_count_kv': 3 does not divide llama.attention.head_count 4",
+      {"kv_heads_do_not_divide_heads", invalid, "metadata 'llama.attention.head_count_kv': 3 does not divide the 4 query heads",
        number("llama.attention.head_count_kv", 3)},
       {"zero_kv_heads", invalid, "metadata 'llama.attention.head_count_kv': 0, expected 1 to 1024",
        number("llama.attention.head_count_kv", 0)},
@@ -144,26 +146,32 @@ std::vector<Wrong> WrongFiles() {
        number("llama.rope.dimension_count", 18)},
       {"odd_rope", invalid, "metadata 'llama.rope.dimension_count': 7, expected an even number of at most the head size 16",
        number("llama.rope.dimension_count", 7)},
-      {"rope_base_nan", invalid, "metadata 'llama.rope.freq_base': nan, expected 1 to 1000000000000",
+      {"rope_base_nan", invalid, "metadata 'llama.rope.freq_base': nan, expected a finite number",
        [](LlamaImage& image) { image.extra.F32("llama.rope.freq_base", __builtin_nanf("")); }},
       {"epsilon_missing", Code::kDataLoss, "metadata 'llama.attention.layer_norm_rms_epsilon': missing",
        lack("llama.attention.layer_norm_rms_epsilon")},
-      {"epsilon_of_wrong_type", invalid, "metadata 'llama.attention.layer_norm_rms_epsilon': expected f32, found u32",
+      {"epsilon_too_large", invalid, "metadata 'llama.attention.layer_norm_rms_epsilon': 1, expected a number between 0 and 1",
        number("llama.attention.layer_norm_rms_epsilon", 1)},
       {"rope_scaling", Code::kUnsupported,
-       "metadata 'llama.rope.scaling.type': 'yarn' is not supported by this build, expected 'none' or no such key",
+       "metadata 'llama.rope.scaling.type': 'ntk' is not supported by this build, expected one of default, none, linear, llama3, "
+       "yarn, longrope",
+       [](LlamaImage& image) { image.extra.String("llama.rope.scaling.type", "ntk"); }},
+      {"rope_scaling_without_factor", Code::kDataLoss, "metadata 'llama.rope.scaling.factor': missing",
        [](LlamaImage& image) { image.extra.String("llama.rope.scaling.type", "yarn"); }},
-      {"rope_scaling_factor", Code::kUnsupported,
-       "metadata 'llama.rope.scaling.factor': 8 is not supported by this build, expected 1 or no such key",
-       [](LlamaImage& image) { image.extra.F32("llama.rope.scaling.factor", 8); }},
+      {"rope_scaling_factor", invalid, "metadata 'llama.rope.scaling.factor': 0, expected above 0 and at most 1000000",
+       [](LlamaImage& image) { image.extra.F32("llama.rope.scaling.factor", 0); }},
+      {"unknown_key", Code::kUnsupported, "metadata 'llama.attention.fancy': not known to this build",
+       number("llama.attention.fancy", 1)},
       {"experts", Code::kUnsupported,
        "metadata 'llama.expert_count': 8 is not supported by this build, expected 0 or no such key",
        number("llama.expert_count", 8)},
       {"experts_of_wrong_type", invalid, "metadata 'llama.expert_count': expected f32, found string",
        [](LlamaImage& image) { image.extra.String("llama.expert_count", "8"); }},
-      {"rope_freqs", Code::kUnsupported, "tensor 'rope_freqs.weight': scaled rope frequencies are not supported by this build",
+      {"rope_freqs", invalid, "tensor 'rope_freqs.weight': factor 0, expected above 0 and at most 1000000",
        [](LlamaImage& image) { image.extra.Filled("rope_freqs.weight", {8}, DType::kF32); }},
-      {"bias", Code::kUnsupported, "tensor 'blk.0.attn_q.bias' [64]: not part of a model of family llama with 2 layers",
+      {"bias", Code::kUnsupported, "tensor 'blk.0.ffn_gate.bias' [96]: not part of a model of family llama with 2 layers",
+       [](LlamaImage& image) { image.extra.Filled("blk.0.ffn_gate.bias", {96}, DType::kF32); }},
+      {"one_bias", Code::kDataLoss, "layer 0: expected biases of queries, keys and values, or none of them",
        [](LlamaImage& image) { image.extra.Filled("blk.0.attn_q.bias", {64}, DType::kF32); }},
       {"vocab_size", Code::kDataLoss, "metadata 'llama.vocab_size': 33, but tensor 'token_embd.weight' has 32 rows",
        number("llama.vocab_size", 33)},
@@ -186,8 +194,8 @@ std::vector<Wrong> WrongFiles() {
       {"embedding_width", Code::kDataLoss,
        "tensor 'token_embd.weight': expected shape [32, 64] (vocabulary x hidden), found [32, 32]",
        shape("token_embd.weight", {32, 32})},
-      {"norm_type", Code::kUnsupported, "tensor 'blk.0.ffn_norm.weight': expected type F32 for a norm, found F16",
-       [](LlamaImage& image) { image.types["blk.0.ffn_norm.weight"] = DType::kF16; }},
+      {"norm_type", Code::kUnsupported, "tensor 'blk.0.ffn_norm.weight': expected type F32, F16 or BF16 for a vector, found Q8_0",
+       [](LlamaImage& image) { image.types["blk.0.ffn_norm.weight"] = DType::kQ8_0; }},
   };
 }
 

@@ -35,7 +35,7 @@ struct TensorView {
   uint64_t rows = 1;
   uint64_t cols = 1;
   std::span<const std::byte> data;  // of an affine type: the codes
-  AffineGroups affine;              // of an affine type only
+  AffineGroups affine{};            // of an affine type only
   float offset = 0;                 // of a vector: added to every element (norm weights that are stored as w - 1)
 
   uint64_t row_bytes() const { return cols / Info(dtype).block_elements * Info(dtype).block_bytes; }

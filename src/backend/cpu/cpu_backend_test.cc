@@ -281,11 +281,11 @@ class PlainForward {
 
   void Rope(Vector& heads, uint32_t head_dim, size_t position) const {
     for (size_t at = 0; at < heads.size(); at += head_dim) {
-      for (uint32_t i = 0; i < config_.rope.dims / 2; ++i) {
-        const double angle = static_cast<double>(position) * std::pow(config_.rope.base, -2.0 * i / config_.rope.dims);
-        const bool adjacent = config_.rope.style == model::RopeStyle::kAdjacentPairs;
+      for (uint32_t i = 0; i < config_.ropes[0].dims() / 2; ++i) {
+        const double angle = static_cast<double>(position) * config_.ropes[0].frequencies[i];
+        const bool adjacent = config_.ropes[0].style == model::RopeStyle::kAdjacentPairs;
         double& a = heads[at + (adjacent ? 2 * i : i)];
-        double& b = heads[at + (adjacent ? 2 * i + 1 : i + config_.rope.dims / 2)];
+        double& b = heads[at + (adjacent ? 2 * i + 1 : i + config_.ropes[0].dims() / 2)];
         const double first = a * std::cos(angle) - b * std::sin(angle);
         b = b * std::cos(angle) + a * std::sin(angle);
         a = first;
@@ -382,7 +382,7 @@ TEST(Accuracy, BothRopeStylesAreRotations) {
   // The file's family fixes the style; the backend is asked directly for the other one.
   for (const auto style : {model::RopeStyle::kHalves, model::RopeStyle::kAdjacentPairs}) {
     model::ModelConfig config = model.file.config();
-    config.rope.style = style;
+    config.ropes[0].style = style;
     std::vector<std::vector<float>> found;
     for (const uint32_t threads : {1U, 3U}) {
       auto backend = CpuBackend::Create(config, Options(threads, kernels::BestIsa(), true)).value();
@@ -391,13 +391,16 @@ TEST(Accuracy, BothRopeStylesAreRotations) {
       const weights::TensorView qkv[] = {model.file.Tensor(model::Role::kQuery, 0), model.file.Tensor(model::Role::kKey, 0),
                                          model.file.Tensor(model::Role::kValue, 0)};
       const auto table = backend->Load(embedding).value();
-      const auto norm_weight = backend->Load(norm).value();
+      const auto norm_weight = backend->LoadVector(norm).value();
       const auto qkv_weight = backend->Load(qkv).value();
       const std::vector<TokenId> tokens(7, 3);
       const model::SpanOfTokens spans[] = {{0, 0, 0, 7}};
       const model::BlockChange changes[] = {{0, 0, 0}};
       ASSERT_TRUE(backend->Begin(Batch({.tokens = tokens, .spans = spans, .changes = changes})).ok());
-      const auto q = backend->AttnIn(backend->Embed(table), {.norm = {norm_weight, 1e-5F}, .qkv = qkv_weight, .layer = 0});
+      const model::NormOp<CpuBackend::Weight> norm_op{.weight = norm_weight, .epsilon = 1e-5F};
+      const auto q =
+          backend->AttnIn(backend->Embed(table, 1),
+                          {.norm = norm_op, .qkv = qkv_weight, .bias = std::nullopt, .qk_norm = std::nullopt, .layer = 0});
       std::vector<float> rows;
       for (size_t token = 0; token < 7; ++token)
         rows.insert(rows.end(), q.data + token * q.stride, q.data + token * q.stride + q.width);
@@ -407,7 +410,7 @@ TEST(Accuracy, BothRopeStylesAreRotations) {
         const size_t a = style == model::RopeStyle::kAdjacentPairs ? 2 * i : i;
         const size_t b = style == model::RopeStyle::kAdjacentPairs ? 2 * i + 1 : i + head_dim / 2;
         for (size_t token = 1; token < 7; ++token) {
-          const double angle = static_cast<double>(token) * std::pow(config.rope.base, -2.0 * i / head_dim);
+          const double angle = static_cast<double>(token) * config.ropes[0].frequencies[i];
           EXPECT_NEAR(rows[token * q.width + a], rows[a] * std::cos(angle) - rows[b] * std::sin(angle), 1e-4);
           EXPECT_NEAR(rows[token * q.width + b], rows[b] * std::cos(angle) + rows[a] * std::sin(angle), 1e-4);
         }
@@ -527,25 +530,20 @@ TEST(Load, NamesATensorWithoutKernelAndSaysWhatIsExpected) {
   EXPECT_EQ(LoadOne(narrow).message(), "tensor 'n': Q4_K matrix with 576 columns: expected a multiple of 256");
   const weights::TensorView norm{
       .name = "n", .dtype = DType::kQ8_0, .rank = 1, .rows = 1, .cols = 32, .data = bytes, .affine = {}};
-  EXPECT_EQ(LoadOne(norm).message(), "tensor 'n': a vector of type Q8_0: expected F32, F16 or BF16");
+  VectorStore vectors;
+  EXPECT_EQ(ToStatus(vectors.Add({&norm, 1})).message(), "tensor 'n': a vector of type Q8_0: expected F32, F16 or BF16");
 }
 
-TEST(Load, VectorsBecomeFloatsPlusTheirOffset) {
-  kernels::ThreadPool pool(2);
-  WeightStore store(pool, false);
+TEST(Load, VectorsFollowEachOtherAsFloatsPlusTheirOffset) {
+  VectorStore store;
   const uint16_t halves[] = {FloatToHalf(0.5F), FloatToHalf(-2.0F), FloatToBf16(0.5F)};
   const auto bytes = std::as_bytes(std::span(halves));
   const weights::TensorView views[] = {
       {.name = "a", .dtype = DType::kF16, .rank = 1, .rows = 1, .cols = 2, .data = bytes.first(4), .affine = {}, .offset = 1},
       {.name = "b", .dtype = DType::kBF16, .rank = 1, .rows = 1, .cols = 1, .data = bytes.last(2), .affine = {}}};
-  const kernels::PackedMatrix a = store.Get(store.Add(std::span(views).first(1)).value()).segments[0].matrix;
-  ASSERT_EQ(a.form, kernels::PackedForm::kF32);
-  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[0], 1.5F);
-  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[1], -1.0F);
-  const StackedWeight& b = store.Get(store.Add(std::span(views).last(1)).value());
-  EXPECT_EQ(reinterpret_cast<const float*>(b.segments[0].matrix.data)[0], 0.5F);
-  EXPECT_EQ(b.source_bytes, 2U);
-  EXPECT_FALSE(b.quantised);
+  const StoredVector& both = store.Get(store.Add(views).value());
+  EXPECT_EQ(both.values, (std::vector<float>{1.5F, -1.0F, 0.5F}));
+  EXPECT_EQ(both.source_bytes, 6U);
 }
 
 }  // namespace
