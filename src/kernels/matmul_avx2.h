@@ -61,7 +61,7 @@ struct Job {
 };
 
 template <int kM, int kS>
-void Store(const Job& job, size_t m, size_t strip, const __m256 (&total)[kS][kM]) {
+[[gnu::always_inline]] inline void Store(const Job& job, size_t m, size_t strip, const __m256 (&total)[kS][kM]) {
   for (int s = 0; s < kS; ++s) {
     const size_t row = (strip + size_t(s)) * kStripRows;
     const size_t count = job.w.rows - row;
@@ -95,7 +95,7 @@ template <PackedForm kForm, int kGroups, int kM, int kS>
     const std::byte* half_scales = tile.planes + 16;
     for (int s = 0; s < kS; ++s) {
       if (first) Prefetch<ScaleBytes(kForm)>(tile.Planes(s) + ahead);
-      scales[s].Begin(tile.Planes(s));
+      if constexpr (kGroups != 1) scales[s].Begin(tile.Planes(s));
     }
     tile.planes += ScaleBytes(kForm);
     for (size_t in_block = 0; in_block < in_blocks; ++in_block, tile.Next(kPlanes), half_scales += 16) {
@@ -107,6 +107,9 @@ template <PackedForm kForm, int kGroups, int kM, int kS>
         DotHalves<kForm>(tile, half_scales, dot);
       } else {
         DotChained<kForm>(tile, dot);
+      }
+      if constexpr (kGroups == 1) {  // only now: there are too few registers to keep them
+        for (int s = 0; s < kS; ++s) scales[s].Begin(tile.Planes(s) - ScaleBytes(kForm));
       }
       AddGroup<kForm>(tile, scales, in_block, dot, total);
     }

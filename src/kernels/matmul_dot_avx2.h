@@ -113,6 +113,7 @@ template <PackedForm kForm, int kM, int kS>
       const __m256i second = Broadcast4(tile.Codes(i) + 16 + 4 * j);
       for (int s = 0; s < kS; ++s) {
         chain[s][i] = _mm256_add_epi16(chain[s][i], _mm256_maddubs_epi16(low[s], first));
+        Pin(chain[s][i]);
         chain[s][i] = _mm256_add_epi16(chain[s][i], _mm256_maddubs_epi16(high[s], second));
         Pin(chain[s][i]);
       }
