@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstdio>
 #include <iterator>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "cmd/commands.h"
 #include "cmd/exit_code.h"
 #include "cmd/store.h"
+#include "cmd/validators.h"
 #include "os/child.h"
 #include "os/signals.h"
 #include "os/terminal.h"
@@ -143,7 +143,11 @@ class Conversation {
     }
     std::fputs("\n", stdout);
     std::fflush(stdout);  // the figures go to another stream
-    messages_.push_back(Message("assistant", answer->text));
+    if (answer->interrupted && answer->text.empty()) {
+      messages_.pop_back();  // a question that was taken back
+    } else {
+      messages_.push_back(Message("assistant", answer->text));
+    }
     if (options_.stats && !answer->interrupted) {
       const double roof = WaitForRoof(server_.client, options_.chat.model);
       std::fprintf(stderr, "%s\n", FiguresLine(*answer, roof).c_str());
@@ -223,9 +227,6 @@ std::string ReadAll(int fd) {
 }
 
 Result<int> RunChat(Options& options) {
-  if (!std::isfinite(options.chat.temperature.value_or(0)) || !std::isfinite(options.chat.top_p.value_or(0))) {
-    return Error(Code::kInvalidArgument, "--temperature and --top-p: expected a number, found nan or inf");
-  }
   StoreEntry entry;
   if (options.server.empty()) {
     ASSIGN_OR_RETURN(entry, ResolveModel(options.model));
@@ -257,8 +258,10 @@ void AddRun(CLI::App& app, int& exit_code) {
   CLI::Option* prompt = command->add_option("PROMPT", options->prompt, "Ask this once and exit");
   command->add_option("--system", options->system, "System message");
   command->add_option("--temperature", options->chat.temperature, "0 = always the most likely token")
+      ->check(CheckFinite)
       ->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", options->chat.top_p, "Sample from the most likely tokens of this total probability")
+      ->check(CheckFinite)
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", options->chat.seed, "The same seed gives the same answer");
   command->add_option("--max-tokens", options->chat.max_tokens, "End the answer after so many tokens")
@@ -267,7 +270,8 @@ void AddRun(CLI::App& app, int& exit_code) {
   command->add_option("--api-key", options->key, "Bearer token for the server");
   command->add_option("--threads", options->threads, "Of a server that is started; 0 = one per physical core")
       ->check(CLI::Range(0, 256));
-  command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192");
+  command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192")
+      ->check(CheckContext);
   command->add_flag("--stats", options->stats, "Print speed, bandwidth and time to first token after each answer");
   command->callback([options, prompt, &exit_code] {
     options->asked = prompt->count() > 0;

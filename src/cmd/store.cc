@@ -84,6 +84,11 @@ Status CopyFile(const fs::path& from, const fs::path& to, const Store::Progress&
   return ec ? FileError(to, ec) : Status();
 }
 
+std::string LowerCase(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
 }  // namespace
 
 bool IsAlias(std::string_view name) {
@@ -134,9 +139,9 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
     return Error(Code::kInvalidArgument, "'{}' is no alias: expected letters, digits, '.', '_' and '-'", entry.alias);
   }
   std::error_code ec;
-  if (!fs::is_regular_file(entry.file, ec)) return Error(Code::kNotFound, "{}: expected a regular file", entry.file);
+  RETURN_IF_ERROR(CheckModelPath(entry.file));
   ASSIGN_OR_RETURN(const std::string found, Sha256OfFile(entry.file, nullptr));
-  if (!entry.sha256.empty() && entry.sha256 != found) {
+  if (!entry.sha256.empty() && LowerCase(entry.sha256) != found) {
     return Error(Code::kDataLoss, "{}: expected SHA-256 {}, found {}: download it again", entry.file, entry.sha256, found);
   }
   entry.sha256 = found;
@@ -153,13 +158,23 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
   return entry;
 }
 
+// However a folder is named, it is one thing: a place where no model was found.
+Status CheckModelPath(const std::string& path) {
+  std::error_code ec;
+  if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file", path);
+  if (fs::is_directory(path, ec)) {
+    return Error(Code::kNotFound, "{}: expected a model file, found a folder that holds no model", path);
+  }
+  if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", path);
+  return {};
+}
+
 Result<StoreEntry> ResolveModel(std::string_view name) {
   const fs::path path{std::string(name)};
   std::error_code ec;
   const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf";
   if (looks_like_path) {
-    if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file", name);
-    if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", name);
+    RETURN_IF_ERROR(CheckModelPath(path.string()));
     StoreEntry entry;
     entry.alias = path.stem().string();
     entry.file = fs::absolute(path).string();

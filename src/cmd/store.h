@@ -50,6 +50,9 @@ class Store {
 
 bool IsAlias(std::string_view name);  // [A-Za-z0-9][A-Za-z0-9._-]{0,63}
 
+// kNotFound when nothing is there or a folder without a model, kInvalidArgument when it is no regular file.
+Status CheckModelPath(const std::string& path);
+
 // A model as people name it: a path to a file, or an alias of the store. The error lists what there is.
 Result<StoreEntry> ResolveModel(std::string_view name);
 

@@ -391,7 +391,7 @@ TEST(Accuracy, BothRopeStylesAreRotations) {
       const weights::TensorView qkv[] = {model.file.Tensor(model::Role::kQuery, 0), model.file.Tensor(model::Role::kKey, 0),
                                          model.file.Tensor(model::Role::kValue, 0)};
       const auto table = backend->Load(embedding).value();
-      const auto norm_weight = backend->Load(norm).value();
+      const auto norm_weight = backend->LoadVector(norm).value();
       const auto qkv_weight = backend->Load(qkv).value();
       const std::vector<TokenId> tokens(7, 3);
       const model::SpanOfTokens spans[] = {{0, 0, 0, 7}};
@@ -530,25 +530,20 @@ TEST(Load, NamesATensorWithoutKernelAndSaysWhatIsExpected) {
   EXPECT_EQ(LoadOne(narrow).message(), "tensor 'n': Q4_K matrix with 576 columns: expected a multiple of 256");
   const weights::TensorView norm{
       .name = "n", .dtype = DType::kQ8_0, .rank = 1, .rows = 1, .cols = 32, .data = bytes, .affine = {}};
-  EXPECT_EQ(LoadOne(norm).message(), "tensor 'n': a vector of type Q8_0: expected F32, F16 or BF16");
+  VectorStore vectors;
+  EXPECT_EQ(ToStatus(vectors.Add({&norm, 1})).message(), "tensor 'n': a vector of type Q8_0: expected F32, F16 or BF16");
 }
 
-TEST(Load, VectorsBecomeFloatsPlusTheirOffset) {
-  kernels::ThreadPool pool(2);
-  WeightStore store(pool, false);
+TEST(Load, VectorsFollowEachOtherAsFloatsPlusTheirOffset) {
+  VectorStore store;
   const uint16_t halves[] = {FloatToHalf(0.5F), FloatToHalf(-2.0F), FloatToBf16(0.5F)};
   const auto bytes = std::as_bytes(std::span(halves));
   const weights::TensorView views[] = {
       {.name = "a", .dtype = DType::kF16, .rank = 1, .rows = 1, .cols = 2, .data = bytes.first(4), .affine = {}, .offset = 1},
       {.name = "b", .dtype = DType::kBF16, .rank = 1, .rows = 1, .cols = 1, .data = bytes.last(2), .affine = {}}};
-  const kernels::PackedMatrix a = store.Get(store.Add(std::span(views).first(1)).value()).segments[0].matrix;
-  ASSERT_EQ(a.form, kernels::PackedForm::kF32);
-  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[0], 1.5F);
-  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[1], -1.0F);
-  const StackedWeight& b = store.Get(store.Add(std::span(views).last(1)).value());
-  EXPECT_EQ(reinterpret_cast<const float*>(b.segments[0].matrix.data)[0], 0.5F);
-  EXPECT_EQ(b.source_bytes, 2U);
-  EXPECT_FALSE(b.quantised);
+  const StoredVector& both = store.Get(store.Add(views).value());
+  EXPECT_EQ(both.values, (std::vector<float>{1.5F, -1.0F, 0.5F}));
+  EXPECT_EQ(both.source_bytes, 6U);
 }
 
 }  // namespace
