@@ -1,5 +1,6 @@
 """The command line: what it prints, how it refuses, its exit codes."""
 import json
+import math
 import os
 import pathlib
 import struct
@@ -52,6 +53,27 @@ def test_tokenize_and_template(run, smollm2):
     context = {"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": True}
     assert run("template", "smollm2", "--context", json.dumps(context)).stdout.endswith("<|im_start|>assistant\n")
     assert run("template", "smollm2", "--context", "[]").returncode == 2
+
+
+def test_bench_quality(run, smollm2, tmp_path):
+    def measure(*arguments):
+        done = run("bench", "quality", smollm2, "--json", *arguments, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    figures = measure("--tokens", 300, "--window", 128)
+    assert figures["ok"] and figures["verdict"] == "holds" and {"cpu", "isa", "threads", "load"} <= set(figures)
+    assert figures["tokens"] == 300 - 3 and 2 < figures["nll"] < 4
+    assert figures["perplexity"] == pytest.approx(math.exp(figures["nll"]))
+    text = tmp_path / "text"
+    text.write_text((ROOT / "tests/data/public_domain.txt").read_text())
+    assert measure("--tokens", 300, "--window", 128, "--file", text)["nll"] == figures["nll"], "the built-in text is that file"
+    reference = measure("--tokens", 300, "--window", 128, "--reference")
+    assert reference["reference"] and abs(reference["nll"] / figures["nll"] - 1) < 0.02
+    text.write_text("a")
+    assert run("bench", "quality", smollm2, "--file", text).returncode == 2
+    assert run("bench", "quality", smollm2, "--file", tmp_path / "none").returncode == 3
+    assert run("bench", "quality", smollm2, "--window", 1 << 20).returncode == 2
 
 
 def test_configuration_file_and_environment(run, tmp_path, smollm2):
