@@ -35,13 +35,17 @@ TEST(Quantize, StaysWithinHalfAStepAndSumsItsCodes) {
   const OwnedQuant quant = Quantize(kScalar, x, 96);
   for (size_t group = 0; group < x.size() / 32; ++group) {
     int sum = 0;
+    int pairs[6] = {};
     float amax = 0;
     for (size_t i = group * 32; i < group * 32 + 32; ++i) {
       // Half a step, and the rounding of the product with the inverse.
       EXPECT_LE(std::fabs(x[i] - quant.scales[group] * quant.codes[i]), quant.scales[group] * 0.50003F);
       sum += quant.codes[i];
+      pairs[i % 32 / 16 * 2 + i % 4 / 2] += quant.codes[i];
+      pairs[4 + i % 4 / 2] += quant.codes[i];
       amax = std::max(amax, std::fabs(x[i]));
     }
+    for (size_t i = 0; i < 6; ++i) EXPECT_EQ(quant.minus_sums[group * 6 + i], -pairs[i]);
     EXPECT_EQ(quant.scales[group], amax / 127.0F);
     EXPECT_EQ(quant.sums[group], quant.scales[group] * static_cast<float>(sum));
   }
@@ -73,6 +77,7 @@ TEST(Quantize, EveryTableGivesTheDefinitionsBits) {
       ASSERT_EQ(expected.codes, found.codes) << seed;
       ASSERT_TRUE(SameBits(expected.scales, found.scales)) << seed;
       ASSERT_TRUE(SameBits(expected.sums, found.sums)) << seed;
+      ASSERT_EQ(expected.minus_sums, found.minus_sums) << seed;
     }
   });
 }

@@ -12,6 +12,7 @@
 // To add an instruction set: one file kernels_NAME.cc (or a few), one enumerator, one row in kernel_table.cc.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -26,13 +27,25 @@ namespace millrace::kernels {
 enum class Isa : uint8_t { kScalar, kAvx2 };
 
 // Activation rows quantised to 8 bits, one scale per group of 32 columns, rows contiguous. x is about scale * code.
-// The minima of Q4_1 are multiplied with `sums`, made of the rounded codes: with the exact float sums the rounding errors of the
+// Biases and minima are multiplied with `sums`, made of the rounded codes: with the exact float sums the rounding errors of the
 // code part would no longer cancel, and the rms error would be about 2.4 times as large.
+//
+// `minus_sums` lets a kernel subtract a constant from all codes of a group for nothing: its integer sums begin with that multiple of
+// minus the activations. Three pairs a group: of the columns 0-15, of 16-31, of both; the first of a pair sums the columns 0 and 1 of
+// each run of four, the second the columns 2 and 3, as a multiplication of bytes into 16 bits leaves them.
 struct QuantRows {
-  int8_t* codes = nullptr;  // [rows, cols], -127..127
-  float* scales = nullptr;  // [rows, cols / 32]
-  float* sums = nullptr;    // [rows, cols / 32]: scale * (integer sum of the group's codes)
-  uint32_t cols = 0;        // a multiple of 32
+  int8_t* codes = nullptr;        // [rows, cols], -127..127
+  float* scales = nullptr;        // [rows, cols / 32]
+  float* sums = nullptr;          // [rows, cols / 32]: scale * (integer sum of the group's codes)
+  int16_t* minus_sums = nullptr;  // [rows, cols / 32, 3, 2]
+  uint32_t cols = 0;              // a multiple of 32
+};
+inline constexpr uint32_t kMinusSums = 6;  // numbers a group
+
+// Activations of a matrix product: what the form of the matrix wants (WantsQuantisedRows) must be there.
+struct InputRows {
+  const float* floats = nullptr;  // [rows, cols]
+  QuantRows quant;
 };
 
 // Where a matrix product goes: element (m, row) at data[m * stride + row].
@@ -75,6 +88,13 @@ struct RopeArgs {
   bool adjacent = false;  // pairs (2 i, 2 i + 1); else (i, i + dims / 2)
 };
 
+// y[m, r] (+)= W[r] . x[m], for the rows of strips [begin, end) and the first `rows` rows of x. Strips are independent of each other.
+//   quantised forms: the groups of 32 columns in ascending order, each
+//     sum = fma(scale_w * scale_x, float(integer dot product), sum), then, where the form has biases, sum = fma(bias_w, sum_x, sum)
+//     (packed.h says which integers, scales and biases; the bias of kAffine8* is fma(128, scale, bias));
+//   float forms: 16 lanes, each lane = fma(w, x, lane), and the tree.
+using MatmulFn = void (*)(const PackedMatrix& w, IndexRange strips, const InputRows& x, uint32_t rows, const OutputRows& y);
+
 struct KernelTable {
   Isa isa;
 
@@ -82,12 +102,8 @@ struct KernelTable {
   // becomes zero; a group with a NaN or an infinity gets the scale NaN, so that every output that reads it is NaN.
   void (*quantize_row)(const float* x, const QuantRows& out, uint32_t row);
 
-  // y[m, r] (+)= sum over groups of scale_w * scale_x * (codes . codes) + min_w * sum_x, for the rows of strips [begin, end) and
-  // the first `rows` rows of x. Strips are independent of each other.
-  void (*matmul_q4_1)(const PackedMatrix& w, IndexRange strips, const QuantRows& x, uint32_t rows, const OutputRows& y);
-  void (*matmul_q8_0)(const PackedMatrix& w, IndexRange strips, const QuantRows& x, uint32_t rows, const OutputRows& y);
-  // The same for F32 weights and activations x [rows, cols].
-  void (*matmul_f32)(const PackedMatrix& w, IndexRange strips, const float* x, uint32_t rows, const OutputRows& y);
+  const std::array<MatmulFn, kPackedForms>& matmul;  // by PackedForm
+  MatmulFn MatmulOf(PackedForm form) const { return matmul[static_cast<size_t>(form)]; }
 
   // y = x * (1 / sqrt(mean(x^2) + epsilon)) * weight, each [count].
   void (*rms_norm)(const float* x, const float* weight, uint32_t count, float epsilon, float* y);

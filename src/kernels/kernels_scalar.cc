@@ -8,29 +8,14 @@
 #include "base/half.h"
 #include "kernels/kernel_constants.h"
 #include "kernels/kernel_tables.h"
+#include "kernels/lanes_scalar.h"
+#include "kernels/matmul_tables.h"
 
 namespace millrace::kernels {
 namespace {
 
-constexpr uint32_t kLanes = 16;
-
 float LoadFloat(uint16_t half) { return HalfToFloat(half); }
 float LoadFloat(float value) { return value; }
-
-float HalfAt(const std::byte* data) {
-  uint16_t bits;
-  std::memcpy(&bits, data, sizeof(bits));
-  return HalfToFloat(bits);
-}
-
-// The one tree of every float sum.
-float SumLanes(const float (&lanes)[kLanes]) {
-  float sums[kLanes / 2];
-  for (uint32_t i = 0; i < 8; ++i) sums[i] = lanes[i] + lanes[i + 8];
-  for (uint32_t i = 0; i < 4; ++i) sums[i] += sums[i + 4];
-  for (uint32_t i = 0; i < 2; ++i) sums[i] += sums[i + 2];
-  return sums[0] + sums[1];
-}
 
 float Exp(float x) {
   float c = x > kExpLow ? x : kExpLow;
@@ -50,6 +35,7 @@ void QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
   for (uint32_t group = 0; group < groups; ++group, x += kGroupCols) {
     int8_t* codes = out.codes + size_t{row} * out.cols + group * kGroupCols;
     const size_t index = size_t{row} * groups + group;
+    int16_t* minus_sums = out.minus_sums + kMinusSums * index;
     uint32_t magnitude = 0;  // compared as integers, so that a NaN is larger than everything
     for (uint32_t i = 0; i < kGroupCols; ++i) {
       const uint32_t bits = std::bit_cast<uint32_t>(x[i]) & 0x7FFFFFFFU;
@@ -61,80 +47,25 @@ void QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
       const float scale = amax < kQuantFloor ? 0.0F : std::numeric_limits<float>::quiet_NaN();
       out.scales[index] = scale;
       out.sums[index] = scale;
+      std::memset(minus_sums, 0, kMinusSums * sizeof(int16_t));
       continue;
     }
     const float scale = amax / 127.0F;
     const float inverse = 127.0F / amax;
-    int32_t sum = 0;
+    int32_t sums[2][2] = {};  // of 16 columns each, by pairs of columns
     for (uint32_t i = 0; i < kGroupCols; ++i) {
       const float rounded = (x[i] * inverse + kExpRound) - kExpRound;  // |x * inverse| is at most 127 and an ulp
       const auto code = static_cast<int32_t>(rounded);
       codes[i] = static_cast<int8_t>(code);
-      sum += code;
+      sums[i / 16][i % 4 / 2] += code;
+    }
+    for (uint32_t pair = 0; pair < 2; ++pair) {
+      minus_sums[pair] = static_cast<int16_t>(-sums[0][pair]);
+      minus_sums[2 + pair] = static_cast<int16_t>(-sums[1][pair]);
+      minus_sums[4 + pair] = static_cast<int16_t>(-sums[0][pair] - sums[1][pair]);
     }
     out.scales[index] = scale;
-    out.sums[index] = scale * static_cast<float>(sum);
-  }
-}
-
-void Store(const OutputRows& y, size_t m, size_t row, float value) {
-  float& at = y.data[m * y.stride + row];
-  at = y.add ? at + value : value;
-}
-
-// One output: row r of a strip times one activation row.
-float DotQ4_1(const std::byte* strip, uint32_t r, const int8_t* x, const float* scales, const float* sums, uint32_t groups) {
-  float sum = 0.0F;
-  for (uint32_t group = 0; group < groups; ++group, strip += kQ4_1GroupBytes, x += kGroupCols) {
-    int32_t dot = 0;
-    for (uint32_t i = 0; i < 16; ++i) {
-      const auto codes = static_cast<uint8_t>(strip[32 + i / 4 * 32 + 4 * r + i % 4]);
-      dot += (codes & 0xF) * x[i] + (codes >> 4) * x[16 + i];
-    }
-    sum = std::fma(HalfAt(strip + 2 * r) * scales[group], static_cast<float>(dot), sum);
-    sum = std::fma(HalfAt(strip + 16 + 2 * r), sums[group], sum);
-  }
-  return sum;
-}
-
-float DotQ8_0(const std::byte* strip, uint32_t r, const int8_t* x, const float* scales, uint32_t groups) {
-  float sum = 0.0F;
-  for (uint32_t group = 0; group < groups; ++group, strip += kQ8_0GroupBytes, x += kGroupCols) {
-    int32_t dot = 0;
-    for (uint32_t i = 0; i < kGroupCols; ++i) dot += static_cast<int8_t>(strip[16 + i / 4 * 32 + 4 * r + i % 4]) * x[i];
-    sum = std::fma(HalfAt(strip + 2 * r) * scales[group], static_cast<float>(dot), sum);
-  }
-  return sum;
-}
-
-template <bool kAffine>
-void MatmulQuant(const PackedMatrix& w, IndexRange strips, const QuantRows& x, uint32_t rows, const OutputRows& y) {
-  const uint32_t groups = w.cols / kGroupCols;
-  const size_t strip_bytes = size_t{groups} * (kAffine ? kQ4_1GroupBytes : kQ8_0GroupBytes);
-  for (size_t strip = strips.begin; strip < strips.end; ++strip) {
-    const std::byte* data = w.data + strip * strip_bytes;
-    for (uint32_t r = 0; r < kStripRows && strip * kStripRows + r < w.rows; ++r) {
-      for (size_t m = 0; m < rows; ++m) {
-        const int8_t* codes = x.codes + m * x.cols;
-        const float* scales = x.scales + m * groups;
-        const float dot =
-            kAffine ? DotQ4_1(data, r, codes, scales, x.sums + m * groups, groups) : DotQ8_0(data, r, codes, scales, groups);
-        Store(y, m, strip * kStripRows + r, dot);
-      }
-    }
-  }
-}
-
-void MatmulF32(const PackedMatrix& w, IndexRange strips, const float* x, uint32_t rows, const OutputRows& y) {
-  const auto* weights = reinterpret_cast<const float*>(w.data);
-  for (size_t row = strips.begin * kStripRows; row < strips.end * kStripRows && row < w.rows; ++row) {
-    for (size_t m = 0; m < rows; ++m) {
-      float lanes[kLanes] = {};
-      for (uint32_t i = 0; i < w.cols; ++i) {
-        lanes[i % kLanes] = std::fma(weights[row * w.cols + i], x[m * w.cols + i], lanes[i % kLanes]);
-      }
-      Store(y, m, row, SumLanes(lanes));
-    }
+    out.sums[index] = scale * static_cast<float>(sums[0][0] + sums[0][1] + sums[1][0] + sums[1][1]);
   }
 }
 
@@ -235,9 +166,7 @@ uint64_t ReadSum(const std::byte* data, size_t bytes) {
 constinit const KernelTable kScalarTable = {
     .isa = Isa::kScalar,
     .quantize_row = QuantizeRow,
-    .matmul_q4_1 = MatmulQuant<true>,
-    .matmul_q8_0 = MatmulQuant<false>,
-    .matmul_f32 = MatmulF32,
+    .matmul = kScalarMatmul,
     .rms_norm = RmsNorm,
     .silu_mul = SiluMul,
     .rope = Rope,

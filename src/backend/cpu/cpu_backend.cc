@@ -92,7 +92,8 @@ CpuBackend::RowMemory CpuBackend::TakeRows(Scratch& scratch, size_t rows) const 
   return {.floats = scratch.Take<float>(rows * max_width_),
           .codes = scratch.Take<int8_t>(rows * max_width_),
           .scales = scratch.Take<float>(rows * groups),
-          .sums = scratch.Take<float>(rows * groups)};
+          .sums = scratch.Take<float>(rows * groups),
+          .minus_sums = scratch.Take<int16_t>(rows * groups * kernels::kMinusSums)};
 }
 
 void CpuBackend::LayOut(Scratch& scratch) {

@@ -96,6 +96,7 @@ class CpuBackend {
     int8_t* codes = nullptr;
     float* scales = nullptr;
     float* sums = nullptr;
+    int16_t* minus_sums = nullptr;
   };
 
   CpuBackend(const model::ModelConfig& config, const CpuOptions& options, uint32_t threads);

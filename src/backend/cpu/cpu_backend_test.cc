@@ -249,7 +249,7 @@ class PlainForward {
   Vector Row(model::Role role, uint32_t layer, size_t row) const {
     const weights::TensorView view = file_.Tensor(role, layer);
     std::vector<float> floats(view.cols);
-    kernels::DequantizeFileRow(view.dtype, view.data.data() + row * view.row_bytes(), static_cast<uint32_t>(view.cols),
+    kernels::DequantizeFileRow({.dtype = view.dtype, .rows = view.rows, .cols = view.cols, .codes = view.data.data()}, row,
                                floats.data());
     return Vector(floats.begin(), floats.end());
   }
@@ -510,16 +510,45 @@ TEST(Create, RefusesWhatItCannotDo) {
   EXPECT_EQ(CpuBackend::Create(odd, {}).status().code(), Code::kUnsupported);
 }
 
-TEST(Load, NamesATensorWithoutKernel) {
+Status LoadOne(const weights::TensorView& view) {
   const RandomModel model;
   auto backend = CpuBackend::Create(model.file.config(), Options(1, kernels::BestIsa())).value();
-  std::vector<std::byte> bytes(144 * 2);
+  return backend->Load(std::span(&view, 1)).status();
+}
+
+TEST(Load, NamesATensorWithoutKernelAndSaysWhatIsExpected) {
+  const std::vector<std::byte> bytes(144 * 8);
+  weights::TensorView odd{
+      .name = "blk.0.odd.weight", .dtype = DType::kAffine4, .rank = 2, .rows = 2, .cols = 128, .data = bytes, .affine = {}};
+  odd.affine = {.group = 16, .dtype = DType::kF16, .scales = bytes, .biases = bytes};
+  EXPECT_EQ(LoadOne(odd).code(), Code::kUnsupported);
+  EXPECT_EQ(LoadOne(odd).message(),
+            "tensor 'blk.0.odd.weight': affine 4-bit matrix with groups of 16 columns: expected 32, 64 or 128");
+  const weights::TensorView narrow{
+      .name = "n", .dtype = DType::kQ4_K, .rank = 2, .rows = 2, .cols = 576, .data = bytes, .affine = {}};
+  EXPECT_EQ(LoadOne(narrow).code(), Code::kInvalidArgument);
+  EXPECT_EQ(LoadOne(narrow).message(), "tensor 'n': Q4_K matrix with 576 columns: expected a multiple of 256");
+  const weights::TensorView norm{
+      .name = "n", .dtype = DType::kQ8_0, .rank = 1, .rows = 1, .cols = 32, .data = bytes, .affine = {}};
+  EXPECT_EQ(LoadOne(norm).message(), "tensor 'n': a vector of type Q8_0: expected F32, F16 or BF16");
+}
+
+TEST(Load, VectorsBecomeFloatsPlusTheirOffset) {
+  kernels::ThreadPool pool(2);
+  WeightStore store(pool, false);
+  const uint16_t halves[] = {FloatToHalf(0.5F), FloatToHalf(-2.0F), FloatToBf16(0.5F)};
+  const auto bytes = std::as_bytes(std::span(halves));
   const weights::TensorView views[] = {
-      {.name = "blk.0.odd.weight", .dtype = DType::kQ4_K, .rank = 2, .rows = 2, .cols = 256, .data = bytes}};
-  const auto loaded = backend->Load(views);
-  ASSERT_FALSE(loaded.ok());
-  EXPECT_EQ(loaded.status().code(), Code::kUnsupported);
-  EXPECT_NE(loaded.status().message().find("blk.0.odd.weight"), std::string::npos) << loaded.status().message();
+      {.name = "a", .dtype = DType::kF16, .rank = 1, .rows = 1, .cols = 2, .data = bytes.first(4), .affine = {}, .offset = 1},
+      {.name = "b", .dtype = DType::kBF16, .rank = 1, .rows = 1, .cols = 1, .data = bytes.last(2), .affine = {}}};
+  const kernels::PackedMatrix a = store.Get(store.Add(std::span(views).first(1)).value()).segments[0].matrix;
+  ASSERT_EQ(a.form, kernels::PackedForm::kF32);
+  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[0], 1.5F);
+  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[1], -1.0F);
+  const StackedWeight& b = store.Get(store.Add(std::span(views).last(1)).value());
+  EXPECT_EQ(reinterpret_cast<const float*>(b.segments[0].matrix.data)[0], 0.5F);
+  EXPECT_EQ(b.source_bytes, 2U);
+  EXPECT_FALSE(b.quantised);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ kernels::IndexRange StripsOf(kernels::IndexRange units, size_t strips) {
 // section begins cold.
 void PrefetchStart(const WeightSegment& segment, size_t strip) {
   constexpr size_t kBytes = 2048;
-  const std::byte* data = segment.matrix.data + strip * kernels::StripBytes(segment.matrix.dtype, segment.matrix.cols);
+  const std::byte* data = segment.matrix.data + strip * kernels::StripBytes(segment.matrix);
   for (size_t at = 0; at < kBytes; at += 64) __builtin_prefetch(data + at);
 }
 
@@ -60,7 +60,7 @@ const StackedWeight& CpuBackend::Use(Weight weight) {
 
 CpuBackend::NormWeights CpuBackend::Use(const model::NormOp<Weight>& norm) {
   const kernels::PackedMatrix& matrix = Use(norm.weight).segments.front().matrix;
-  CHECK(matrix.dtype == DType::kF32, "families demand float norms");
+  CHECK(matrix.form == kernels::PackedForm::kF32, "vectors are stored as floats");
   return {.weight = reinterpret_cast<const float*>(matrix.data), .epsilon = norm.epsilon};
 }
 
@@ -78,7 +78,8 @@ void CpuBackend::PrepareRow(const RowSource& source, uint32_t row, const NormWei
 CpuBackend::ReadyRows CpuBackend::RowsIn(const RowMemory& memory, const RowSource& source, const NormWeights* norm) const {
   // Without a norm the floats are read where they are; such sources are dense.
   float* floats = norm != nullptr ? memory.floats : const_cast<float*>(source.data);
-  return {.floats = floats, .quant = {memory.codes, memory.scales, memory.sums, source.cols}, .rows = source.rows};
+  return {
+      .floats = floats, .quant = {memory.codes, memory.scales, memory.sums, memory.minus_sums, source.cols}, .rows = source.rows};
 }
 
 // Many rows: divided, in a section of their own.
@@ -121,14 +122,7 @@ void CpuBackend::RunProduct(const char* name, const Product& product, Fn&& finis
 
 void CpuBackend::Multiply(const kernels::PackedMatrix& matrix, kernels::IndexRange strips, const ReadyRows& rows,
                           const kernels::OutputRows& out) const {
-  switch (matrix.dtype) {
-    case DType::kQ4_1:
-      return kernels_.matmul_q4_1(matrix, strips, rows.quant, rows.rows, out);
-    case DType::kQ8_0:
-      return kernels_.matmul_q8_0(matrix, strips, rows.quant, rows.rows, out);
-    default:
-      return kernels_.matmul_f32(matrix, strips, rows.floats, rows.rows, out);
-  }
+  kernels_.MatmulOf(matrix.form)(matrix, strips, {rows.floats, rows.quant}, rows.rows, out);
 }
 
 CpuBackend::Act CpuBackend::Embed(Weight table, float) {

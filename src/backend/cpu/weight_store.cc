@@ -13,12 +13,23 @@ constexpr size_t kChunkBytes = size_t{64} << 20;
 constexpr size_t kAlignment = 64;
 constexpr size_t kPackGrain = 16;  // strips, or rows in the reference mode
 
-// A row of the file to floats, for the reference mode.
-void Dequantise(const weights::TensorView& view, kernels::IndexRange rows, std::byte* packed) {
-  auto* out = reinterpret_cast<float*>(packed);
+kernels::FileMatrix FileMatrixOf(const weights::TensorView& view) {
+  return {.dtype = view.dtype,
+          .rows = view.rows,
+          .cols = view.cols,
+          .codes = view.data.data(),
+          .scales = view.affine.scales.data(),
+          .biases = view.affine.biases.data(),
+          .scale_dtype = view.affine.dtype,
+          .group = view.affine.group};
+}
+
+// Rows of the file to floats, plus the offset of a vector.
+void Dequantise(const kernels::FileMatrix& file, float offset, kernels::IndexRange rows, std::byte* packed) {
   for (size_t row = rows.begin; row < rows.end; ++row) {
-    const auto cols = static_cast<uint32_t>(view.cols);
-    kernels::DequantizeFileRow(view.dtype, view.data.data() + row * view.row_bytes(), cols, out + row * cols);
+    float* out = reinterpret_cast<float*>(packed) + row * file.cols;
+    kernels::DequantizeFileRow(file, row, out);
+    for (size_t i = 0; offset != 0 && i < file.cols; ++i) out[i] += offset;
   }
 }
 
@@ -39,28 +50,31 @@ Result<std::byte*> WeightStore::Allocate(size_t bytes) {
 }
 
 Result<kernels::PackedMatrix> WeightStore::Pack(const weights::TensorView& view) {
-  if (view.rank == 1 && view.dtype != DType::kF32) {
-    return Error(Code::kUnsupported, "a vector of type {}: expected F32", Info(view.dtype).name);
+  const bool vector = view.rank == 1;
+  if (vector && !IsFloat(view.dtype)) {
+    return Error(Code::kUnsupported, "a vector of type {}: expected F32, F16 or BF16", Info(view.dtype).name);
   }
-  RETURN_IF_ERROR(kernels::PackedBytes(view.dtype, view.rows, view.cols));  // is there a kernel for the file's type and shape?
-  const DType dtype = dequantise_ ? DType::kF32 : view.dtype;
-  ASSIGN_OR_RETURN(const size_t bytes, kernels::PackedBytes(dtype, view.rows, view.cols));
-  ASSIGN_OR_RETURN(std::byte* const packed, Allocate(bytes));
-  const auto rows = static_cast<uint32_t>(view.rows);
-  const auto cols = static_cast<uint32_t>(view.cols);
-  const kernels::PackJob job{.dtype = dtype, .rows = rows, .cols = cols, .source = view.data.data(), .packed = packed};
-  const kernels::SectionSize size{.items = dequantise_ ? rows : kernels::Strips(rows), .grain = kPackGrain};
+  const kernels::FileMatrix file = FileMatrixOf(view);
+  ASSIGN_OR_RETURN(kernels::PackedMatrix matrix, kernels::PackedMatrixOf(file));
+  const bool dequantise = dequantise_ || vector;
+  if (dequantise) {  // the same shape as a matrix of floats
+    ASSIGN_OR_RETURN(matrix, kernels::PackedMatrixOf({.dtype = DType::kF32, .rows = view.rows, .cols = view.cols}));
+  }
+  ASSIGN_OR_RETURN(std::byte* const packed, Allocate(kernels::PackedBytes(matrix)));
+  const kernels::PackJob job{.file = file, .matrix = matrix, .packed = packed};
+  const kernels::SectionSize size{.items = dequantise ? matrix.rows : kernels::Strips(matrix.rows), .grain = kPackGrain};
   pool_.Run("pack", size, [&](kernels::SectionContext& context) {
     do {
       const kernels::IndexRange range = context.range();
-      if (dequantise_) {
-        Dequantise(view, range, packed);
+      if (dequantise) {
+        Dequantise(file, vector ? view.offset : 0, range, packed);
       } else {
         kernels::PackStrips(job, static_cast<uint32_t>(range.begin), static_cast<uint32_t>(range.end));
       }
     } while (context.Next());
   });
-  return kernels::PackedMatrix{.dtype = dtype, .rows = rows, .cols = cols, .data = packed};
+  matrix.data = packed;
+  return matrix;
 }
 
 Result<uint32_t> WeightStore::Add(std::span<const weights::TensorView> views) {
@@ -78,8 +92,8 @@ Result<uint32_t> WeightStore::Add(std::span<const weights::TensorView> views) {
     if (!rows)
       return Error(Code::kInvalidArgument, "tensor '{}': {} rows are too many on top of {}", view.name, view.rows, stack.rows);
     stack.rows = *rows;
-    stack.source_bytes += view.data.size();
-    (matrix->dtype == DType::kF32 ? stack.full_precision : stack.quantised) = true;
+    stack.source_bytes += view.source_bytes();
+    (kernels::WantsQuantisedRows(matrix->form) ? stack.quantised : stack.full_precision) = true;
   }
   if (stack.segments.empty()) return Error(Code::kInvalidArgument, "a weight of no tensors");
   weights_.push_back(std::move(stack));

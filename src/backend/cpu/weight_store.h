@@ -19,7 +19,7 @@ struct WeightSegment {
   uint32_t row_offset = 0;
 };
 
-// One or more tensors of the same width, stacked by rows; each keeps its own type.
+// One or more tensors of the same width, stacked by rows; each keeps its own form. A vector is always kF32, with its offset added.
 struct StackedWeight {
   std::vector<WeightSegment> segments;
   uint32_t rows = 0;
@@ -35,8 +35,8 @@ class WeightStore {
   // With `dequantise` everything is kept as f32.
   WeightStore(kernels::ThreadPool& pool, bool dequantise) : pool_(pool), dequantise_(dequantise) {}
 
-  // Copies and packs on all threads of the pool, and returns the index for Get. kUnsupported names a tensor whose type has no kernel,
-  // kInvalidArgument a shape, kResourceExhausted missing memory.
+  // Copies and packs on all threads of the pool, and returns the index for Get. kUnsupported names a tensor whose type or groups have no
+  // kernel, kInvalidArgument a shape, kResourceExhausted missing memory.
   Result<uint32_t> Add(std::span<const weights::TensorView> views);
 
   const StackedWeight& Get(uint32_t index) const { return weights_[index]; }
