@@ -37,14 +37,14 @@ WeightBytes WeightBytesOf(const ModelFile& file) {
   const ModelConfig& config = file.config();
   WeightBytes bytes;
   bytes.tied = config.tied_head;
-  bytes.embedding = file.Tensor(Role::kEmbedding).source_bytes();
-  bytes.head = file.Tensor(Role::kHead).source_bytes();
-  bytes.norms = file.Tensor(Role::kOutputNorm).source_bytes() + file.Tensor(Role::kOutputNormBias).source_bytes();
+  bytes.embedding = file.SourceBytes(Role::kEmbedding);
+  bytes.head = file.SourceBytes(Role::kHead);
+  bytes.norms = file.SourceBytes(Role::kOutputNorm) + file.SourceBytes(Role::kOutputNormBias);
   for (uint32_t layer = 0; layer < config.layers.size(); ++layer) {
     for (size_t i = static_cast<size_t>(Role::kAttnNorm); i < kRoleCount; ++i) {
       const auto role = static_cast<Role>(i);
       uint64_t& part = IsNorm(role) ? bytes.norms : role >= Role::kExpertGate ? bytes.experts : bytes.layers;
-      part += file.Tensor(role, layer).source_bytes();
+      part += file.SourceBytes(role, layer);
     }
   }
   return bytes;

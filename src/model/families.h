@@ -41,6 +41,8 @@ struct Family {
   std::span<const TensorName> tensors;
   // Tensors of GGUF files that read_config reads itself ("rope_freqs.weight").
   std::span<const std::string_view> config_tensors = {};
+  // What "tie_word_embeddings" means in a config.json that lacks it: the default of the family's configuration in transformers.
+  bool tied_by_default = false;
 };
 
 std::span<const Family> Families();

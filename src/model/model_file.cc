@@ -19,6 +19,15 @@ constexpr uint32_t kMaxVocab = 1U << 20;
 bool IsExpert(Role role) { return role >= Role::kExpertGate; }
 Role RoleAfter(Role role, uint32_t by) { return static_cast<Role>(static_cast<uint32_t>(role) + by); }
 
+// Whether a name of experts is that of one expert: it counts layers and experts.
+bool HoldsOneExpert(std::string_view pattern) { return pattern.find("{}") != pattern.rfind("{}"); }
+
+bool SameBytes(const weights::TensorView& a, const weights::TensorView& b) {
+  const auto same = [](std::span<const std::byte> x, std::span<const std::byte> y) { return std::ranges::equal(x, y); };
+  return a.dtype == b.dtype && a.rows == b.rows && a.cols == b.cols && a.affine.group == b.affine.group && same(a.data, b.data) &&
+         same(a.affine.scales, b.affine.scales) && same(a.affine.biases, b.affine.biases);
+}
+
 std::string ShapeText(const weights::TensorView& tensor) {
   std::string text;
   for (uint32_t i = tensor.rank; i > 0; --i) text += fmt::format("{}{}", text.empty() ? "" : ", ", tensor.dims[i - 1]);
@@ -68,40 +77,82 @@ Status CheckShape(const weights::TensorView& tensor, const Expected& expected) {
 
 }  // namespace
 
+Result<ModelFile> ModelFile::Parse(std::span<const NamedFile> files, const weights::GgufLimits& limits) {
+  ASSIGN_OR_RETURN(auto source, ModelSource::Parse(files, limits));
+  return Of(std::move(source));
+}
+
 Result<ModelFile> ModelFile::Parse(std::span<const std::byte> bytes, const weights::GgufLimits& limits) {
-  ASSIGN_OR_RETURN(auto gguf, weights::GgufFile::Parse(bytes, limits));
-  ASSIGN_OR_RETURN(const Metadata metadata, Metadata::Of(gguf));
+  ASSIGN_OR_RETURN(auto source, ModelSource::ParseGguf(bytes, limits));
+  return Of(std::move(source));
+}
+
+Result<ModelFile> ModelFile::Of(ModelSource source) {
+  ASSIGN_OR_RETURN(const Metadata metadata, source.ReadMetadata());
   ASSIGN_OR_RETURN(const Family* family, FindFamily(metadata));
   ASSIGN_OR_RETURN(auto config, family->read_config(metadata));
-  ModelFile file(std::move(gguf), std::move(config));
-  RETURN_IF_ERROR(file.TakeEnds());
+  ModelFile file(std::move(source), std::move(config));
+  RETURN_IF_ERROR(file.TakeEnds(*family));
   RETURN_IF_ERROR(file.TakeTensors(*family));
   return file;
 }
 
+const weights::TensorView* ModelFile::Use(const std::string& name) {
+  const weights::TensorView* tensor = source_.FindTensor(name);
+  if (tensor != nullptr) used_.push_back(tensor);
+  return tensor;
+}
+
+Status ModelFile::InShard(const weights::TensorView& tensor, Status status) const {
+  if (status.ok() || source_.is_gguf()) return status;
+  return status.Within(source_.checkpoint().ShardOf(tensor));
+}
+
 // The embedding's rows are the truth about the vocabulary's size; the metadata may repeat it.
-Status ModelFile::TakeEnds() {
-  const weights::TensorView* embedding = gguf_.FindTensor("token_embd.weight");
-  if (embedding == nullptr) return Error(Code::kDataLoss, "tensor 'token_embd.weight': missing");
+Status ModelFile::TakeEnds(const Family& family) {
+  const auto name = std::find_if(family.tensors.begin(), family.tensors.end(),
+                                 [](const TensorName& entry) { return entry.role == Role::kEmbedding; });
+  CHECK(name != family.tensors.end(), "a family names the embedding");
+  const weights::TensorView* embedding = source_.FindTensor(NameIn(*name));
+  if (embedding == nullptr) return Error(Code::kDataLoss, "tensor '{}': missing", NameIn(*name));
   if (embedding->rows > kMaxVocab) {
-    return Error(Code::kInvalidArgument, "tensor 'token_embd.weight': {} rows, expected at most {}", embedding->rows, kMaxVocab);
+    return Error(Code::kInvalidArgument, "tensor '{}': {} rows, expected at most {}", embedding->name, embedding->rows,
+                 kMaxVocab);
   }
   config_.vocab = static_cast<uint32_t>(embedding->rows);
-  config_.tied_head = gguf_.FindTensor("output.weight") == nullptr;
-  ASSIGN_OR_RETURN(const Metadata metadata, Metadata::Of(gguf_));
+  ASSIGN_OR_RETURN(config_.tied_head, IsTied(family, *embedding));
+  ASSIGN_OR_RETURN(const Metadata metadata, source_.ReadMetadata());
   constexpr Key kVocab{"vocab_size", "vocab_size"};
   ASSIGN_OR_RETURN(const uint32_t claimed, metadata.DimensionOr(kVocab, kMaxVocab, config_.vocab));
   if (claimed != config_.vocab) {
-    return Error(Code::kDataLoss, "{}: {}, but tensor 'token_embd.weight' has {} rows", metadata.Where(kVocab), claimed,
+    return Error(Code::kDataLoss, "{}: {}, but tensor '{}' has {} rows", metadata.Where(kVocab), claimed, embedding->name,
                  config_.vocab);
   }
   return {};
 }
 
+Result<bool> ModelFile::IsTied(const Family& family, const weights::TensorView& embedding) {
+  const auto name = std::find_if(family.tensors.begin(), family.tensors.end(),
+                                 [](const TensorName& entry) { return entry.role == Role::kHead; });
+  const bool named = name != family.tensors.end() && !NameIn(*name).empty();
+  const weights::TensorView* head = named ? source_.FindTensor(NameIn(*name)) : nullptr;
+  if (source_.is_gguf() || !named) return head == nullptr;
+  constexpr Key kTied{"", "tie_word_embeddings"};
+  ASSIGN_OR_RETURN(const Metadata metadata, source_.ReadMetadata());
+  ASSIGN_OR_RETURN(const bool tied, metadata.BoolOr(kTied, family.tied_by_default));
+  if (!tied || head == nullptr) return tied;
+  if (!metadata.Has(kTied) && !SameBytes(*head, embedding)) {
+    return Error(Code::kDataLoss,
+                 "tensor '{}': differs from '{}', although models of family {} share one tensor; expected '{}' in config.json",
+                 head->name, embedding.name, family.name, kTied.config);
+  }
+  used_.push_back(head);
+  return true;
+}
+
 Status ModelFile::TakeTensors(const Family& family) {
   const size_t layers = config_.layers.size();
   tensors_.resize(kModelRoles + kLayerRoles * layers);
-  used_.reserve(gguf_.tensors().size());
   for (const TensorName& name : family.tensors) {
     const size_t count = IsPerLayer(name.role) ? layers : 1;
     for (uint32_t layer = 0; layer < count; ++layer) RETURN_IF_ERROR(TakeTensor(name, layer));
@@ -112,22 +163,49 @@ Status ModelFile::TakeTensors(const Family& family) {
 }
 
 Status ModelFile::TakeTensor(const TensorName& name, uint32_t layer) {
-  if (name.gguf.empty() || !IsUsed(name.role, config_, config_.layers[layer])) return {};
-  const weights::TensorView* tensor = gguf_.FindTensor(NameOf(name.gguf, layer));
-  if (tensor == nullptr) return {};
-  RETURN_IF_ERROR(CheckShape(*tensor, ExpectedOf(name, config_, layer)));
-  used_.push_back(tensor);
-  if (name.fused == 1) {
-    At(name.role, layer) = *tensor;
-    return {};
-  }
+  const std::string_view pattern = NameIn(name);
+  if (pattern.empty() || !IsUsed(name.role, config_, config_.layers[layer])) return {};
+  if (name.role == Role::kHead && config_.tied_head) return {};
+  if (IsExpert(name.role) && HoldsOneExpert(pattern)) return TakeExperts(name, layer);
+  const weights::TensorView* tensor = Use(NameOf(pattern, layer));
+  return tensor == nullptr ? Status() : InShard(*tensor, TakeWhole(name, layer, *tensor));
+}
+
+// One tensor that holds everything of its role, or of several.
+Status ModelFile::TakeWhole(const TensorName& name, uint32_t layer, weights::TensorView tensor) {
+  RETURN_IF_ERROR(CheckShape(tensor, ExpectedOf(name, config_, layer)));
+  if (!source_.is_gguf()) tensor.offset = name.checkpoint_offset;
   uint64_t begin = 0;
   for (uint32_t i = 0; i < name.fused; ++i) {
     const Role role = RoleAfter(name.role, i);
+    if (Has(role, layer)) {
+      return Error(Code::kDataLoss, "tensor '{}': the file has other tensors for the same purpose", tensor.name);
+    }
     const uint64_t rows = ShapeOf(role, config_, layer).rows;
-    At(role, layer) = SliceRows(*tensor, begin, rows);
+    At(role, layer) = name.fused == 1 ? tensor : SliceRows(tensor, begin, rows);
     begin += rows;
   }
+  return {};
+}
+
+// A tensor for each expert, or for none.
+Status ModelFile::TakeExperts(const TensorName& name, uint32_t layer) {
+  const std::string_view pattern = NameIn(name);
+  if (source_.FindTensor(NameOf(pattern, layer, 0)) == nullptr) return {};
+  if (Has(name.role, layer)) {
+    return Error(Code::kDataLoss, "tensor '{}': the file has other tensors for the same purpose", NameOf(pattern, layer, 0));
+  }
+  Expected expected = ExpectedOf(name, config_, layer);
+  const uint64_t count = std::exchange(expected.experts, 0);
+  expected.rows /= count;
+  std::vector<weights::TensorView> tensors;
+  for (uint32_t expert = 0; expert < count; ++expert) {
+    const weights::TensorView* tensor = Use(NameOf(pattern, layer, expert));
+    if (tensor == nullptr) return Error(Code::kDataLoss, "tensor '{}': missing", NameOf(pattern, layer, expert));
+    RETURN_IF_ERROR(InShard(*tensor, CheckShape(*tensor, expected)));
+    tensors.push_back(*tensor);
+  }
+  experts_[IndexOf(name.role, layer)] = std::move(tensors);
   return {};
 }
 
@@ -135,12 +213,12 @@ Status ModelFile::CheckComplete(const Family& family) const {
   for (uint32_t layer = 0; layer < config_.layers.size(); ++layer) {
     for (const Role role : RequiredRoles(config_, config_.layers[layer])) {
       if (Has(role, layer)) continue;
-      const auto named = [role](const TensorName& name) {
-        return name.role <= role && RoleAfter(name.role, name.fused) > role && !name.gguf.empty();
+      const auto named = [&](const TensorName& name) {
+        return name.role <= role && RoleAfter(name.role, name.fused) > role && !NameIn(name).empty();
       };
       const auto name = std::find_if(family.tensors.begin(), family.tensors.end(), named);
       CHECK(name != family.tensors.end(), "a family names every role that its configurations need");
-      return Error(Code::kDataLoss, "tensor '{}': missing", NameOf(name->gguf, layer));
+      return Error(Code::kDataLoss, "tensor '{}': missing", NameOf(NameIn(*name), layer));
     }
     // Biases of q, k and v come together: the ops know one bias of all three.
     if (Has(Role::kQueryBias, layer) != Has(Role::kKeyBias, layer) ||
@@ -153,12 +231,12 @@ Status ModelFile::CheckComplete(const Family& family) const {
 
 Status ModelFile::CheckAllUsed(const Family& family) {
   std::sort(used_.begin(), used_.end());
-  for (const weights::TensorView& tensor : gguf_.tensors()) {
+  for (const weights::TensorView& tensor : source_.tensors()) {
     if (std::binary_search(used_.begin(), used_.end(), &tensor)) continue;
     const auto& read = family.config_tensors;
-    if (std::find(read.begin(), read.end(), tensor.name) != read.end()) continue;
-    return Error(Code::kUnsupported, "tensor '{}' {}: not part of a model of family {} with {} layers", tensor.name,
-                 ShapeText(tensor), config_.family, config_.layers.size());
+    if (source_.is_gguf() && std::find(read.begin(), read.end(), tensor.name) != read.end()) continue;
+    return InShard(tensor, Error(Code::kUnsupported, "tensor '{}' {}: not part of a model of family {} with {} layers",
+                                 tensor.name, ShapeText(tensor), config_.family, config_.layers.size()));
   }
   used_ = {};
   return {};
@@ -171,14 +249,30 @@ size_t ModelFile::IndexOf(Role role, uint32_t layer) const {
   return index + kLayerRoles * layer;
 }
 
-bool ModelFile::Has(Role role, uint32_t layer) const { return !tensors_[IndexOf(role, layer)].data.empty(); }
+bool ModelFile::Has(Role role, uint32_t layer) const {
+  const size_t index = IndexOf(role, layer);
+  return !tensors_[index].data.empty() || experts_.contains(index);
+}
 
-weights::TensorView ModelFile::Tensor(Role role, uint32_t layer) const { return tensors_[IndexOf(role, layer)]; }
+weights::TensorView ModelFile::Tensor(Role role, uint32_t layer) const {
+  const size_t index = IndexOf(role, layer);
+  CHECK(!experts_.contains(index), "experts that lie apart are asked for one by one");
+  return tensors_[index];
+}
 
 weights::TensorView ModelFile::Expert(Role role, uint32_t layer, uint32_t expert) const {
+  if (const auto apart = experts_.find(IndexOf(role, layer)); apart != experts_.end()) return apart->second[expert];
   const weights::TensorView all = Tensor(role, layer);
   const uint64_t rows = all.rows / config_.layers[layer].experts.count;
   return SliceRows(all, expert * rows, rows);
+}
+
+uint64_t ModelFile::SourceBytes(Role role, uint32_t layer) const {
+  const auto apart = experts_.find(IndexOf(role, layer));
+  if (apart == experts_.end()) return Tensor(role, layer).source_bytes();
+  uint64_t bytes = 0;
+  for (const weights::TensorView& tensor : apart->second) bytes += tensor.source_bytes();
+  return bytes;
 }
 
 }  // namespace millrace::model

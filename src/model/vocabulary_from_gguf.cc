@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "model/turn_ends.h"
 #include "weights/shown_text.h"
 
 namespace millrace::model {
@@ -19,10 +20,6 @@ using text::VocabularySpec;
 using weights::GgufFile;
 
 constexpr size_t kMaxTemplateBytes = 1U << 20;
-
-// Special tokens that end a turn in the chat formats of models of this kind.
-constexpr std::array<std::string_view, 8> kTurnEnds = {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>",
-                                                       "<|end|>",    "<end_of_turn>", "<|eot|>",    "<|end_of_text|>"};
 
 // Pre-tokenizers whose models expect the beginning-of-sequence token when the file does not say.
 constexpr std::array<std::string_view, 3> kBosByDefault = {"llama-bpe", "llama3", "llama-v3"};
@@ -99,14 +96,7 @@ Status ReadSpecialIds(const GgufFile& file, VocabularySpec& spec) {
     ASSIGN_OR_RETURN(const auto id, ReadTokenId(file, key, tokens));
     if (id) ends.push_back(*id);
   }
-  for (size_t id = 0; id < spec.token_types.size(); ++id) {
-    const bool special = spec.token_types[id] == TokenType::kControl || spec.token_types[id] == TokenType::kUserDefined;
-    if (special && std::find(kTurnEnds.begin(), kTurnEnds.end(), spec.tokens[id]) != kTurnEnds.end()) {
-      ends.push_back(static_cast<TokenId>(id));
-    }
-  }
-  std::sort(ends.begin(), ends.end());
-  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  AddTurnEnds(spec);
   return {};
 }
 

@@ -17,6 +17,8 @@ namespace {
 constexpr std::string_view kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwen2 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kPunctuation = R"([\p{P}$+<=>^~|]+)";
 
 struct Definition {
@@ -38,6 +40,8 @@ const std::vector<Definition>& Definitions() {
       {"codeshell", {R"(\p{N})", kGpt2}},
       {"llama-bpe", {kLlama3}, true},
       {"llama3", {kLlama3}, true},
+      {"dbrx", {kLlama3}},
+      {"qwen2", {kQwen2}},
       // A file that does not say how its text was cut.
       {"default", {kPunctuation, kGpt2, R"(\p{N}+)", R"([0-9][0-9][0-9])"}},
   };
@@ -207,6 +211,15 @@ Result<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(std::string_vie
     out->stages_.push_back(std::move(stage));
   }
   return std::unique_ptr<const PreTokenizer>(std::move(out));
+}
+
+Result<std::string_view> PreTokenizer::NameOf(std::span<const std::string> patterns, bool whole_words_first) {
+  for (const Definition& definition : Definitions()) {
+    if (definition.whole_words_first == whole_words_first && std::ranges::equal(definition.patterns, patterns))
+      return definition.name;
+  }
+  return Error(Code::kUnsupported, "no pre-tokenizer of this build cuts by the patterns '{}'{}", fmt::join(patterns, "', then '"),
+               whole_words_first ? " and takes whole words first" : "");
 }
 
 Status PreTokenizer::Split(std::string_view text, const std::function<bool(std::string_view)>& take) const {

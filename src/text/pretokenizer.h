@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,10 @@ class PreTokenizer {
   // The names are those of GGUF's "tokenizer.ggml.pre": "smollm", "gpt-2", "llama-bpe", "default" and those that mean the same.
   // kUnsupported, listing the names, for any other.
   static Result<std::unique_ptr<const PreTokenizer>> Create(std::string_view name);
+
+  // The name of the pre-tokenizer with exactly these stages, for files that spell out their patterns (as the Python package
+  // `tokenizers` writes them). kUnsupported, showing the patterns, when there is none.
+  static Result<std::string_view> NameOf(std::span<const std::string> patterns, bool whole_words_first);
 
   ~PreTokenizer();
   PreTokenizer(const PreTokenizer&) = delete;

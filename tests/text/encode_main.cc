@@ -1,33 +1,32 @@
 // text_encode: encodes length-prefixed strings from standard input, for tests/text/compare_tokenizers.
 //
-//   text_encode MODEL.gguf [--special]    strings in: u32 length, bytes; out: u32 count, i32 ids (little-endian)
-//   text_encode MODEL.gguf --bench FILE   prints the rate of encoding FILE as one text
+//   text_encode MODEL [--special]    strings in: u32 length, bytes; out: u32 count, i32 ids (little-endian)
+//   text_encode MODEL --bench FILE   prints the rate of encoding FILE as one text
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/utf8.h"
-#include "model/vocabulary_from_gguf.h"
-#include "os/file.h"
-#include "os/mapping.h"
+#include "model/model_files.h"
+#include "model/model_source.h"
+#include "model/model_text.h"
 #include "text/tokenizer.h"
-#include "weights/gguf.h"
 
 namespace millrace::text {
 namespace {
 
 Result<VocabularySpec> ReadSpec(const char* path) {
-  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(path));
-  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
-  ASSIGN_OR_RETURN(const auto gguf, weights::GgufFile::Parse(mapping.bytes()));
-  ASSIGN_OR_RETURN(const auto tokens, gguf.GetStringArray("tokenizer.ggml.tokens"));
-  return model::VocabularyFromGguf(gguf, static_cast<uint32_t>(tokens.size()));
+  ASSIGN_OR_RETURN(const auto opened, model::OpenedModelFiles::Open(path));
+  ASSIGN_OR_RETURN(const auto mapped, opened.Map());
+  ASSIGN_OR_RETURN(const auto source, model::ModelSource::Parse(mapped.files()));
+  return model::VocabularyOf(source, std::nullopt);
 }
 
 double MillisecondsSince(std::chrono::steady_clock::time_point start) {

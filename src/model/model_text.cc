@@ -1,0 +1,105 @@
+#include "model/model_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "model/tokenizer_json.h"
+#include "model/vocabulary_from_gguf.h"
+#include "weights/shown_text.h"
+
+namespace millrace::model {
+
+namespace {
+
+constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
+
+// The template of tokenizer_config.json; empty where there is none.
+Result<std::string> TemplateOfConfig(const Json& config) {
+  const Json* value = config.Find("chat_template");
+  if (value == nullptr || value->is_null()) return std::string();
+  if (value->is_string()) return value->as_string();
+  if (value->is_array()) {
+    for (const Json& item : value->items()) {
+      const Json* name = item.Find("name");
+      const Json* text = item.Find("template");
+      if (name != nullptr && *name == Json("default") && text != nullptr && text->is_string()) return text->as_string();
+    }
+  }
+  return Error(Code::kInvalidArgument, "'chat_template': expected a text, or a list with a template of the name 'default'");
+}
+
+// A number between `low` and `high`.
+Result<std::optional<double>> NumberIn(const Json& config, std::string_view key, double low, double high) {
+  const Json* value = config.Find(key);
+  if (value == nullptr || value->is_null()) return std::optional<double>();
+  if (!value->is_number() || !(value->as_double() >= low && value->as_double() <= high)) {
+    return Error(Code::kInvalidArgument, "{} '{}': {}, expected a number from {} to {}", kGenerationConfigFile, key,
+                 weights::ShownText(value->Write()), low, high);
+  }
+  return std::optional<double>(value->as_double());
+}
+
+Result<std::optional<float>> FloatIn(const Json& config, std::string_view key, double low, double high) {
+  ASSIGN_OR_RETURN(const auto number, NumberIn(config, key, low, high));
+  return number ? std::optional(static_cast<float>(*number)) : std::nullopt;
+}
+
+}  // namespace
+
+Result<text::VocabularySpec> VocabularyOf(const ModelSource& source, std::optional<uint32_t> vocab) {
+  if (source.is_gguf()) {
+    if (vocab) return VocabularyFromGguf(source.gguf(), *vocab);
+    ASSIGN_OR_RETURN(const auto tokens, source.gguf().GetStringArray("tokenizer.ggml.tokens"));
+    return VocabularyFromGguf(source.gguf(), static_cast<uint32_t>(std::min<uint64_t>(tokens.size(), UINT32_MAX)));
+  }
+  const Checkpoint& checkpoint = source.checkpoint();
+  ASSIGN_OR_RETURN(const Metadata metadata, source.ReadMetadata());
+  constexpr Key kVocab{"", "vocab_size"};
+  if (!vocab) {
+    ASSIGN_OR_RETURN(vocab, metadata.U32(kVocab));
+  }
+  const TokenizerFiles files{.tokenizer = checkpoint.File(kTokenizerFile),
+                             .tokenizer_config = checkpoint.File(kTokenizerConfigFile),
+                             .special_tokens = checkpoint.File(kSpecialTokensFile),
+                             .generation_config = checkpoint.File(kGenerationConfigFile)};
+  return VocabularyFromTokenizerJson(files, checkpoint.config().Find("eos_token_id"), *vocab);
+}
+
+Result<std::string> ChatTemplateOf(const ModelSource& source) {
+  if (source.is_gguf()) return ChatTemplateFromGguf(source.gguf());
+  NamedFile file = source.checkpoint().File(kTemplateFile);
+  std::string text(file.text());
+  if (file.name.empty()) {
+    file = source.checkpoint().File(kTokenizerConfigFile);
+    ASSIGN_OR_RETURN(const Json config, ParseSmallJson(file));
+    auto found = TemplateOfConfig(config);
+    if (!found.ok()) return found.status().Within(file.name);
+    text = *std::move(found);
+  }
+  if (text.size() > kMaxTemplateBytes) {
+    return Error(Code::kResourceExhausted, "{}: a chat template of {} bytes, expected at most {}", file.name, text.size(),
+                 kMaxTemplateBytes);
+  }
+  if (!Utf8IsValid(text)) return Error(Code::kInvalidArgument, "{}: expected UTF-8, found ill-formed bytes", file.name);
+  return text;
+}
+
+Result<SamplingHints> SamplingOf(const ModelSource& source) {
+  SamplingHints hints;
+  if (source.is_gguf()) return hints;
+  ASSIGN_OR_RETURN(const Json config, ParseSmallJson(source.checkpoint().File(kGenerationConfigFile)));
+  ASSIGN_OR_RETURN(hints.temperature, FloatIn(config, "temperature", 0, 100));
+  ASSIGN_OR_RETURN(hints.top_p, FloatIn(config, "top_p", 1e-6, 1));
+  ASSIGN_OR_RETURN(hints.min_p, FloatIn(config, "min_p", 0, 1));
+  ASSIGN_OR_RETURN(hints.repetition_penalty, FloatIn(config, "repetition_penalty", 0.01, 10));
+  ASSIGN_OR_RETURN(const auto top_k, NumberIn(config, "top_k", -1, 1 << 20));
+  // 0 and -1 mean: all.
+  if (top_k && *top_k >= 1) hints.top_k = static_cast<int32_t>(*top_k);
+  return hints;
+}
+
+}  // namespace millrace::model
