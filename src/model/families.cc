@@ -64,7 +64,9 @@ bool Has(std::span<const std::string_view> names, std::string_view name) {
 }  // namespace
 
 std::span<const Family> Families() {
-  static const std::array<Family, 1> kFamilies = {LlamaFamily()};
+  static const std::array<Family, 11> kFamilies = {LlamaFamily(), MistralFamily(),  SmolLm3Family(), Qwen2Family(),
+                                                   Qwen3Family(), Qwen3MoeFamily(), Gemma2Family(),  Gemma3Family(),
+                                                   Phi3Family(),  GraniteFamily(),  Olmo2Family()};
   return kFamilies;
 }
 

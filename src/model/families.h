@@ -73,5 +73,15 @@ bool IsVector(Role role);
 
 // One function for each file of families/.
 Family LlamaFamily();
+Family MistralFamily();
+Family SmolLm3Family();
+Family Qwen2Family();
+Family Qwen3Family();
+Family Qwen3MoeFamily();
+Family Gemma2Family();
+Family Gemma3Family();
+Family Phi3Family();
+Family GraniteFamily();
+Family Olmo2Family();
 
 }  // namespace millrace::model

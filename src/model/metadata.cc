@@ -110,6 +110,69 @@ Result<std::string> Metadata::String(const Key& key) const {
   return value->as_string();
 }
 
+Result<const Json*> Metadata::RequireList(const Key& key, size_t limit) const {
+  ASSIGN_OR_RETURN(const Json* value, RequireConfig(key));
+  if (!value->is_array()) return WrongType(key, "a list", *value);
+  if (value->items().size() > limit) {
+    return Error(Code::kInvalidArgument, "{}: {} elements, expected at most {}", Where(key), value->items().size(), limit);
+  }
+  return value;
+}
+
+Result<std::vector<double>> Metadata::GgufNumbers(const Key& key, size_t limit) const {
+  const weights::GgufEntry* entry = gguf_->Find(GgufKey(key));
+  if (entry == nullptr) return Error(Code::kDataLoss, "{}: missing", Where(key));
+  if (entry->type == weights::GgufType::kArray && entry->count > limit) {
+    return Error(Code::kInvalidArgument, "{}: {} elements, expected at most {}", Where(key), entry->count, limit);
+  }
+  if (entry->type == weights::GgufType::kArray && entry->element_type == weights::GgufType::kBool) {
+    std::vector<double> numbers;
+    for (const std::byte value : entry->value) numbers.push_back(value == std::byte{0} ? 0.0 : 1.0);
+    return numbers;
+  }
+  if (entry->type == weights::GgufType::kArray && entry->element_type == weights::GgufType::kFloat32) {
+    ASSIGN_OR_RETURN(const auto numbers, gguf_->GetF32Array(GgufKey(key)));
+    return std::vector<double>(numbers.begin(), numbers.end());
+  }
+  ASSIGN_OR_RETURN(const auto numbers, gguf_->GetI32Array(GgufKey(key)));
+  return std::vector<double>(numbers.begin(), numbers.end());
+}
+
+Result<std::vector<double>> Metadata::Numbers(const Key& key, size_t limit) const {
+  std::vector<double> numbers;
+  if (is_gguf()) {
+    ASSIGN_OR_RETURN(numbers, GgufNumbers(key, limit));
+  } else {
+    ASSIGN_OR_RETURN(const Json* list, RequireList(key, limit));
+    for (const Json& item : list->items()) {
+      if (!item.is_number() && !item.is_bool()) return WrongType(key, "a list of numbers", item);
+      numbers.push_back(item.is_bool() ? (item.as_bool() ? 1.0 : 0.0) : item.as_double());
+    }
+  }
+  for (const double number : numbers) {
+    if (!std::isfinite(number)) return Error(Code::kInvalidArgument, "{}: {}, expected finite numbers", Where(key), number);
+  }
+  return numbers;
+}
+
+Result<std::vector<std::string>> Metadata::Strings(const Key& key, size_t limit) const {
+  std::vector<std::string> strings;
+  if (is_gguf()) {
+    ASSIGN_OR_RETURN(const auto list, gguf_->GetStringArray(GgufKey(key)));
+    if (list.size() > limit) {
+      return Error(Code::kInvalidArgument, "{}: {} elements, expected at most {}", Where(key), list.size(), limit);
+    }
+    for (const std::string_view text : list) strings.emplace_back(text);
+    return strings;
+  }
+  ASSIGN_OR_RETURN(const Json* list, RequireList(key, limit));
+  for (const Json& item : list->items()) {
+    if (!item.is_string()) return WrongType(key, "a list of strings", item);
+    strings.push_back(item.as_string());
+  }
+  return strings;
+}
+
 Result<uint32_t> Metadata::U32Or(const Key& key, uint32_t fallback) const { return Has(key) ? U32(key) : fallback; }
 Result<double> Metadata::NumberOr(const Key& key, double fallback) const { return Has(key) ? Number(key) : fallback; }
 Result<bool> Metadata::BoolOr(const Key& key, bool fallback) const { return Has(key) ? Bool(key) : fallback; }

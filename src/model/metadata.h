@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/status.h"
@@ -46,6 +47,10 @@ class Metadata {
   Result<bool> Bool(const Key& key) const;
   Result<std::string> String(const Key& key) const;
 
+  // Lists of at most `limit` elements; numbers are finite, and true and false count as 1 and 0.
+  Result<std::vector<double>> Numbers(const Key& key, size_t limit) const;
+  Result<std::vector<std::string>> Strings(const Key& key, size_t limit) const;
+
   Result<uint32_t> U32Or(const Key& key, uint32_t fallback) const;
   Result<double> NumberOr(const Key& key, double fallback) const;
   Result<bool> BoolOr(const Key& key, bool fallback) const;
@@ -59,6 +64,8 @@ class Metadata {
   std::string GgufKey(const Key& key) const;
   const Json* FindConfig(std::string_view path) const;
   Result<const Json*> RequireConfig(const Key& key) const;
+  Result<const Json*> RequireList(const Key& key, size_t limit) const;
+  Result<std::vector<double>> GgufNumbers(const Key& key, size_t limit) const;
   Status WrongType(const Key& key, std::string_view expected, const Json& found) const;
 
   const weights::GgufFile* gguf_ = nullptr;

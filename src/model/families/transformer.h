@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "base/status.h"
@@ -12,25 +11,17 @@
 
 namespace millrace::model {
 
+// What differs between families in how they name or leave out a dimension.
+struct TransformerKeys {
+  Key epsilon{"attention.layer_norm_rms_epsilon", "rms_norm_eps"};
+  uint32_t head_dim = 0;  // where config.json names none; 0 = hidden / heads
+};
+
 // name, hidden, context_length, norm_epsilon, and the layers: all alike, with heads, head size, feed-forward width, and 1 / sqrt(head
 // size) as the scale of attention. No ropes yet.
-Result<ModelConfig> ReadTransformer(const Metadata& metadata, std::string_view family);
+Result<ModelConfig> ReadTransformer(const Metadata& metadata, std::string_view family, const TransformerKeys& keys = {});
 
-struct RopeDefaults {
-  RopeStyle gguf_style = RopeStyle::kHalves;  // checkpoints rotate halves
-  double base = 10000.0;                      // where the file names none
-};
-
-// The rope that all layers share, without scaling: dims (all of the head or a part of it) and base. kUnsupported for scaling that is
-// not neutral.
-Result<RopeConfig> ReadRope(const Metadata& metadata, const RopeDefaults& defaults, uint32_t head_dim);
-
-// A key that changes the arithmetic in a way that the family does not do; harmless with one value.
-struct NeutralNumber {
-  Key key;
-  double neutral;
-};
-// kUnsupported naming the first key with another value.
-Status CheckNeutral(const Metadata& metadata, std::span<const NeutralNumber> numbers);
+// A factor or a cap: `fallback` without the key, else finite and above 0; where `zero` also 0.
+Result<float> ReadFactor(const Metadata& metadata, const Key& key, double fallback, bool zero = false);
 
 }  // namespace millrace::model
