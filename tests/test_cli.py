@@ -14,7 +14,7 @@ from conftest import ROOT, tiny_models
 def test_help_teaches(run):
     done = run("--help")
     assert done.returncode == 0 and "millrace serve smollm2" in done.stdout and "Exit codes" in done.stdout
-    for command in ("serve", "run", "inspect", "tokenize", "template", "bench", "version", "add", "list", "status"):
+    for command in ("serve", "run", "inspect", "tokenize", "template", "bench", "version", "add", "list", "status", "convert"):
         assert run(command, "--help").returncode == 0
 
 

@@ -6,12 +6,13 @@
 #include "cmd/bench.h"
 #include "cmd/commands.h"
 #include "cmd/exit_code.h"
-#include "cmd/opened_model.h"
 #include "cmd/progress.h"
 #include "cmd/quality_text.h"
 #include "cmd/report.h"
+#include "cmd/whole_model.h"
 #include "engine/likelihood.h"
 #include "model/memory_plan.h"
+#include "os/cpu.h"
 #include "os/file.h"
 #include "worker/backends.h"
 
@@ -88,27 +89,24 @@ Result<engine::Likelihood> Measure(const Options& options, model::ModelRunner& r
 }
 
 Status BenchQuality(const Options& options) {
-  ASSIGN_OR_RETURN(const OpenedModel opened, OpenModel(options.model));
-  const std::string& path = opened.entry.file;
-  ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizer(opened));
+  ASSIGN_OR_RETURN(const WholeModel model, OpenWholeModel(options.model));
+  ASSIGN_OR_RETURN(const auto tokenizer, TokenizerOf(model));
   ASSIGN_OR_RETURN(const auto tokens, TextTokens(options, *tokenizer));
-  const auto file = model::ModelFile::Parse(opened.mapping.bytes());
-  if (!file.ok()) return file.status().Within(path);
-  RETURN_IF_ERROR(CheckWindow(options, file->config()));
-  auto loaded = Load(options, *file, opened.entry.alias);
-  if (!loaded.ok()) return loaded.status().Within(path);
+  RETURN_IF_ERROR(CheckWindow(options, model.file.config()));
+  auto loaded = Load(options, model.file, model.name);
+  if (!loaded.ok()) return loaded.status().Within(model.path);
 
   const model::RunnerInfo& info = loaded->runner->info();
   Report report(info.isa, info.threads);
   const auto likelihood = Measure(options, *loaded->runner, *tokenizer, tokens);
-  if (!likelihood.ok()) return likelihood.status().Within(path);
+  if (!likelihood.ok()) return likelihood.status().Within(model.path);
 
   const double nll = likelihood->mean();
-  std::printf("%s on %s (%s)%s: %.6f nats per token, perplexity %.4f, over %llu tokens in windows of %u\n",
-              opened.entry.alias.c_str(), info.engine, info.isa, options.reference ? ", float arithmetic" : "", nll,
-              std::exp(nll), static_cast<unsigned long long>(likelihood->tokens), options.window);
+  std::printf("%s on %s (%s)%s: %.6f nats per token, perplexity %.4f, over %llu tokens in windows of %u\n", model.name.c_str(),
+              info.engine, info.isa, options.reference ? ", float arithmetic" : "", nll, std::exp(nll),
+              static_cast<unsigned long long>(likelihood->tokens), options.window);
   if (!options.json) return {};
-  report.Set("model", Json(opened.entry.alias));
+  report.Set("model", Json(model.name));
   report.Set("engine", Json(info.engine));
   report.Set("reference", Json(options.reference));
   report.Set("window", Json(uint64_t{options.window}));
@@ -125,7 +123,7 @@ void AddBenchQuality(CLI::App& bench, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       bench.add_subcommand("quality", "Measure how well a model predicts a text: mean negative log-likelihood, perplexity");
-  command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
+  command->add_option("MODEL", options->model, "Name of the store, .gguf file, or directory with config.json")->required();
   command->add_option("--file", options->file,
                       "Text to predict; a built-in one when absent (constitution, declaration, Genesis)");
   command->add_option("--tokens", options->tokens, "Use the first tokens of the text only; 0 = all")->capture_default_str();
