@@ -1,6 +1,7 @@
 """The command line: what it prints, how it refuses, its exit codes."""
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ from conftest import ROOT, Server, tiny_models
 def test_help_teaches(run):
     done = run("--help")
     assert done.returncode == 0 and "millrace serve smollm2" in done.stdout and "Exit codes" in done.stdout
-    for command in ("serve", "run", "inspect", "tokenize", "template", "bench", "version", "add", "list", "status"):
+    for command in ("serve", "run", "inspect", "tokenize", "template", "bench", "version", "add", "list", "status", "convert"):
         assert run(command, "--help").returncode == 0
 
 
@@ -54,6 +55,27 @@ def test_tokenize_and_template(run, smollm2):
     context = {"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": True}
     assert run("template", "smollm2", "--context", json.dumps(context)).stdout.endswith("<|im_start|>assistant\n")
     assert run("template", "smollm2", "--context", "[]").returncode == 2
+
+
+def test_bench_quality(run, smollm2, tmp_path):
+    def measure(*arguments):
+        done = run("bench", "quality", smollm2, "--json", *arguments, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    figures = measure("--tokens", 300, "--window", 128)
+    assert figures["ok"] and figures["verdict"] == "holds" and {"cpu", "isa", "threads", "load"} <= set(figures)
+    assert figures["tokens"] == 300 - 3 and 2 < figures["nll"] < 4
+    assert figures["perplexity"] == pytest.approx(math.exp(figures["nll"]))
+    text = tmp_path / "text"
+    text.write_text((ROOT / "tests/data/public_domain.txt").read_text())
+    assert measure("--tokens", 300, "--window", 128, "--file", text)["nll"] == figures["nll"], "the built-in text is that file"
+    reference = measure("--tokens", 300, "--window", 128, "--reference")
+    assert reference["reference"] and abs(reference["nll"] / figures["nll"] - 1) < 0.02
+    text.write_text("a")
+    assert run("bench", "quality", smollm2, "--file", text).returncode == 2
+    assert run("bench", "quality", smollm2, "--file", tmp_path / "none").returncode == 3
+    assert run("bench", "quality", smollm2, "--window", 1 << 20).returncode == 2
 
 
 def test_hostile_settings(run, smollm2):

@@ -67,6 +67,7 @@ int Main(int argc, char** argv) {
   AddStatus(app, exit_code);
   AddAdd(app, exit_code);
   AddInspect(app, exit_code);
+  AddConvert(app, exit_code);
   AddTokenize(app, exit_code);
   AddTemplate(app, exit_code);
   AddBench(app, exit_code);
