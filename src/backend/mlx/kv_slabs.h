@@ -15,13 +15,14 @@
 #include <span>
 #include <vector>
 
+#include "backend/mlx/mlx_backend.h"
 #include "base/status.h"
 #include "model/config.h"
 #include "model/model_runner.h"
 
 namespace millrace::backend_mlx {
 
-inline constexpr uint32_t kBlockTokens = 64;
+inline constexpr uint32_t kBlockTokens = MlxBackend::kBlockTokens;
 
 struct SlabLimits {
   uint32_t blocks = 0;

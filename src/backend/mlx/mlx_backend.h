@@ -23,6 +23,8 @@ inline constexpr uint32_t kDepth = 2;
 
 class MlxBackend {
  public:
+  static constexpr uint32_t kBlockTokens = 64;  // positions of a KV block
+
   struct Weight {
     uint32_t index = 0;  // into the weight store
   };
