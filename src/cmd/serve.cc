@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cmd/build_id.h"
 #include "cmd/commands.h"
+#include "cmd/engine_choice.h"
 #include "cmd/exit_code.h"
 #include "cmd/progress.h"
 #include "cmd/store.h"
@@ -28,6 +29,7 @@ struct Options {
   gateway::ModelOptions worker;  // the same for every model
   gateway::GatewayOptions gateway;
   uint32_t drain_seconds = 30;
+  std::string engine = "auto";
   std::string log_level = "info";
   int ready_fd = -1;
 };
@@ -141,6 +143,8 @@ class StartWatch {
 Status StartAndRun(Options options) {
   ASSIGN_OR_RETURN(options.gateway.models, ChooseModels(options));
   for (const std::string& text : options.keys) options.gateway.keys.push_back(ParseKey(text));
+  ASSIGN_OR_RETURN(const EngineChoice engine, ChooseEngine(options.engine));
+  options.gateway.worker_program = engine.program;
   options.gateway.build_id = BuildId();
   options.gateway.version = Version();
   options.gateway.drain_timeout_ns = int64_t{options.drain_seconds} * 1'000'000'000;
@@ -167,6 +171,7 @@ Status StartAndRun(Options options) {
                  started.message());
   }
   RETURN_IF_ERROR(started);
+  if (!engine.reason.empty()) LogInfo("engine {}: {}", engine.engine, engine.reason);
   watch->Watch(gateway.get(), address);
   if (port == 0) LogInfo("port {} chosen", gateway->port());
   loop->Run();
@@ -193,6 +198,7 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--api-key", options->keys, "NAME=SECRET or SECRET; clients must send it as bearer token")
       ->check(CheckApiKey);
+  AddEngineOption(*command, options->engine);
   command->add_option("--context", options->worker.context, "Tokens per conversation; 0 = what the model allows, at most 8192")
       ->check(CheckContext)
       ->capture_default_str();

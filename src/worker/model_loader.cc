@@ -48,7 +48,6 @@ Result<uint64_t> PlanKvTokens(const model::ModelFile& file, const BackendRow& ba
 }  // namespace
 
 Result<LoadedModel> LoadModel(std::span<const std::byte> bytes, const LoadOptions& options) {
-  ASSIGN_OR_RETURN(const BackendRow* backend, FindBackend(options.backend));
   ASSIGN_OR_RETURN(const model::ModelFile file, model::ModelFile::Parse(bytes));
   ASSIGN_OR_RETURN(text::VocabularySpec spec, model::VocabularyFromGguf(file.gguf(), file.config().vocab));
   ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(std::move(spec)));
@@ -75,9 +74,9 @@ Result<LoadedModel> LoadModel(std::span<const std::byte> bytes, const LoadOption
   ASSIGN_OR_RETURN(backend_options.context, ChooseContext(file.config(), options.context));
   backend_options.max_batch_tokens = backend_options.slots + std::min(prefill_chunk, backend_options.context);
   backend_options.progress = options.progress;
-  ASSIGN_OR_RETURN(backend_options.kv_tokens, PlanKvTokens(file, *backend, backend_options, options.available_bytes));
+  ASSIGN_OR_RETURN(backend_options.kv_tokens, PlanKvTokens(file, *options.backend, backend_options, options.available_bytes));
 
-  ASSIGN_OR_RETURN(LoadedRunner runner, backend->load(file, backend_options));
+  ASSIGN_OR_RETURN(LoadedRunner runner, options.backend->load(file, backend_options));
   loaded.pool = runner.pool;
   loaded.kernels = runner.kernels;
   engine::EngineOptions engine_options;

@@ -22,7 +22,7 @@ inline constexpr uint32_t kDefaultSlots = 8;
 inline constexpr uint32_t kDefaultPrefillChunk = 256;
 
 struct LoadOptions {
-  std::string backend = "cpu";
+  const BackendRow* backend = &CpuRow();
   uint32_t context = 0;        // positions of one sequence; 0 = the smaller of the model's own and kDefaultContext
   uint32_t slots = 0;          // 0 = kDefaultSlots
   uint32_t threads = 0;        // 0 = the backend decides

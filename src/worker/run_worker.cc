@@ -52,9 +52,10 @@ bool PushPatiently(ipc::RingProducer& ring, const ipc::ToGateway& message) {
   return true;
 }
 
-Result<LoadedModel> Load(Attached& attached) {
+Result<LoadedModel> Load(Attached& attached, const BackendRow& backend) {
   ipc::WorkerChannel& channel = attached.channel;
   LoadOptions options;
+  options.backend = &backend;
   options.context = attached.attach.context;
   options.slots = attached.attach.slots;
   options.threads = attached.attach.threads;
@@ -98,8 +99,8 @@ ipc::Hello HelloOf(const LoadedModel& model, std::string_view build_id) {
   return hello;
 }
 
-int Serve(Attached& attached, ControlSocket& control, std::string_view build_id) {
-  auto model = Load(attached);
+int Serve(Attached& attached, ControlSocket& control, std::string_view build_id, const BackendRow& backend) {
+  auto model = Load(attached, backend);
   if (!model.ok()) {
     LogError("{}", model.status().ToString());
     PushPatiently(attached.channel.up(), ipc::Failed{0, model.status().code(), model.status().message()});
@@ -118,7 +119,7 @@ int Serve(Attached& attached, ControlSocket& control, std::string_view build_id)
 
 }  // namespace
 
-int RunWorker(UniqueFd control_fd, std::string_view build_id) {
+int RunWorker(UniqueFd control_fd, std::string_view build_id, const BackendRow& backend) {
   IgnoreBrokenPipes();
   ControlSocket control(std::move(control_fd));
   auto packet = control.ReceiveWithin(kAttachTimeout);
@@ -133,7 +134,7 @@ int RunWorker(UniqueFd control_fd, std::string_view build_id) {
     return kExitProtocol;
   }
   SetThreadName("engine");
-  return Serve(*attached, control, build_id);
+  return Serve(*attached, control, build_id, backend);
 }
 
 }  // namespace millrace::worker
