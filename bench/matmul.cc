@@ -288,8 +288,8 @@ void PrintForPeople(const Json& report) {
              kCols);
   fmt::print("{:<26}{:>6}{:>14}{:>10}{:>10}{:>10}{:>16}\n", "GB/s", "bits", "plain reading", "1 row", "4 rows", "8 rows",
              "GFLOP/s, 256");
-  for (const auto& [name, one] : report.Find("types")->members()) {
-    const auto number = [&one = one](std::string_view key) { return one.Find(key)->as_double(); };
+  for (const auto& [name, figures] : report.Find("types")->members()) {
+    const auto number = [&one = figures](std::string_view key) { return one.Find(key)->as_double(); };
     fmt::print("{:<26}{:>6.2f}{:>14.1f}{:>10.1f}{:>10.1f}{:>10.1f}{:>16.0f}\n", name, number("bits_per_weight"),
                number("roof_gb_s"), number("gb_s_1_rows"), number("gb_s_4_rows"), number("gb_s_8_rows"),
                number("gflop_s_256_rows"));
