@@ -12,7 +12,7 @@ namespace {
 // A small model of the type, changed: `change` is an object whose members replace or join those of the file.
 Result<ModelConfig> Read(std::string_view type, std::string_view change) {
   Json json = Json::Parse(R"({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-                              "head_dim": 16, "intermediate_size": 96, "max_position_embeddings": 1024, "rms_norm_eps": 1e-5})")
+                              "head_dim": 16, "intermediate_size": 96, "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "norm_epsilon": 1e-5})")
                   .value();
   json.Set("model_type", type);
   if (type == "qwen3_moe") {
@@ -85,6 +85,8 @@ std::vector<Wrong> WrongConfigs() {
       {"llama", R"({"num_hidden_layers": 100000})", kBad, "'num_hidden_layers': 100000, expected 1 to 1024"},
       {"llama", R"({"hidden_size": 65, "head_dim": null})", kBad, "'hidden_size': 65 is no multiple of the 4 heads"},
       {"llama", R"({"rms_norm_eps": null})", kLost, "'rms_norm_eps': missing"},
+      {"starcoder2", R"({"hidden_act": "gelu"})", kNo, "'hidden_act': 'gelu' is not supported"},
+      {"starcoder2", R"({"norm_epsilon": null})", kLost, "'norm_epsilon': missing"},
       {"llama", R"({"vision_config": {}})", kNo, "'vision_config': not supported"},
   };
 }
@@ -100,8 +102,8 @@ TEST(FamiliesRefuse, WhatTheyDoNotDo) {
 }
 
 TEST(FamiliesRefuse, NothingThatIsHarmless) {
-  for (const std::string_view type :
-       {"llama", "mistral", "smollm3", "qwen2", "qwen3", "qwen3_moe", "gemma2", "gemma3_text", "phi3", "granite", "olmo2"}) {
+  for (const std::string_view type : {"llama", "mistral", "smollm3", "qwen2", "qwen3", "qwen3_moe", "gemma2", "gemma3_text",
+                                      "phi3", "granite", "olmo2", "starcoder2"}) {
     for (const std::string_view change :
          {"{}", R"({"attention_dropout": 0.5, "torch_dtype": "bfloat16", "auto_map": {"A": "b"}, "sliding_window": null})",
           R"({"rope_scaling": {"rope_type": "default"}, "layer_types": null, "mlp_bias": false, "attention_bias": false})"}) {

@@ -317,6 +317,24 @@ TEST(Families, SmolLm3Of3B) {
   }
 }
 
+TEST(Families, StarCoder2Of3B) {
+  const ModelConfig config = MustRead(R"({
+    "architectures": ["Starcoder2ForCausalLM"], "attention_dropout": 0.1, "bos_token_id": 0, "embedding_dropout": 0.1,
+    "eos_token_id": 0, "hidden_act": "gelu_pytorch_tanh", "hidden_size": 3072, "initializer_range": 0.018042,
+    "intermediate_size": 12288, "layer_norm_epsilon": 1e-05, "max_position_embeddings": 16384, "mlp_type": "default",
+    "model_type": "starcoder2", "norm_epsilon": 1e-05, "norm_type": "layer_norm", "num_attention_heads": 24,
+    "num_hidden_layers": 30, "num_key_value_heads": 2, "residual_dropout": 0.1, "rope_theta": 999999.4420358813,
+    "sliding_window": 4096, "transformers_version": "4.37.0.dev0", "use_bias": true, "use_cache": true, "vocab_size": 49152})");
+  LayerConfig layer = Layer(24, 2, 128, 12288);
+  layer.window = 4096;
+  layer.mlp = MlpKind::kPlain;
+  layer.activation = Activation::kGeluTanh;
+  ExpectLayers(config, 30, layer);
+  EXPECT_EQ(config.norm, NormKind::kLayer);
+  EXPECT_EQ(config.norm_epsilon, 1e-5F);
+  EXPECT_EQ(config.ropes[0].frequencies, RopeFrequencies(128, 999999.4420358813));
+}
+
 TEST(Families, EveryFamilyNamesEveryRoleItNeeds) {
   for (const Family& family : Families()) {
     for (const bool gguf : {true, false}) {
