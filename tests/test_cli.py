@@ -1,6 +1,7 @@
 """The command line: what it prints, how it refuses, its exit codes."""
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -9,13 +10,13 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, tiny_models
+from conftest import ROOT, Server, tiny_models
 
 
 def test_help_teaches(run):
     done = run("--help")
     assert done.returncode == 0 and "millrace serve smollm2" in done.stdout and "Exit codes" in done.stdout
-    for command in ("serve", "run", "inspect", "tokenize", "template", "bench", "version", "add", "list", "status"):
+    for command in ("serve", "run", "inspect", "tokenize", "template", "bench", "version", "add", "list", "status", "convert"):
         assert run(command, "--help").returncode == 0
 
 
@@ -56,6 +57,27 @@ def test_tokenize_and_template(run, smollm2):
     assert run("template", "smollm2", "--context", "[]").returncode == 2
 
 
+def test_bench_quality(run, smollm2, tmp_path):
+    def measure(*arguments):
+        done = run("bench", "quality", smollm2, "--json", *arguments, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    figures = measure("--tokens", 300, "--window", 128)
+    assert figures["ok"] and figures["verdict"] == "holds" and {"cpu", "isa", "threads", "load"} <= set(figures)
+    assert figures["tokens"] == 300 - 3 and 2 < figures["nll"] < 4
+    assert figures["perplexity"] == pytest.approx(math.exp(figures["nll"]))
+    text = tmp_path / "text"
+    text.write_text((ROOT / "tests/data/public_domain.txt").read_text())
+    assert measure("--tokens", 300, "--window", 128, "--file", text)["nll"] == figures["nll"], "the built-in text is that file"
+    reference = measure("--tokens", 300, "--window", 128, "--reference")
+    assert reference["reference"] and abs(reference["nll"] / figures["nll"] - 1) < 0.02
+    text.write_text("a")
+    assert run("bench", "quality", smollm2, "--file", text).returncode == 2
+    assert run("bench", "quality", smollm2, "--file", tmp_path / "none").returncode == 3
+    assert run("bench", "quality", smollm2, "--window", 1 << 20).returncode == 2
+
+
 def test_hostile_settings(run, smollm2):
     assert run("serve", tiny_models()[0], "--port", "0", "--ready-fd", "3", timeout=10).returncode == 2
     assert run("run", "smollm2", "hi", "--temperature", "nan").returncode == 2
@@ -65,6 +87,10 @@ def test_hostile_settings(run, smollm2):
 def test_wrong_options_name_the_nearest(run):
     assert "did you mean '--port'?" in run("serve", "--prot=1").stderr
     assert run("serve", "--prot=1").returncode == 2
+    many = run("run", "x", "Tell", "me", "more")
+    assert many.returncode == 2 and "me more" in many.stderr and "quotes" in many.stderr
+    behind = run("run", "x", "--", "hi", "--max-tokens", "3")
+    assert behind.returncode == 2 and "did you mean" not in behind.stderr
 
 
 @pytest.mark.parametrize("option, bad, good", [
@@ -85,8 +111,53 @@ def test_a_folder_without_a_model(run, tmp_path):
 
 
 def test_output_that_cannot_be_written(millrace):
-    with open("/dev/full", "w") as full:
-        assert subprocess.run([millrace, "version"], stdout=full, stderr=subprocess.DEVNULL).returncode == 1
+    for command in (["version"], ["run", tiny_models()[0], "hi"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([millrace, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 1 and done.stderr.count("could not be written: No space left") == 1
+
+
+def test_a_prompt_is_utf8(millrace):
+    for arguments in ([b"caf\xe9"], [b"hi", b"--system", b"caf\xe9"]):
+        done = subprocess.run([millrace, "run", tiny_models()[0], *arguments], capture_output=True, timeout=60)
+        assert done.returncode == 2 and b"not UTF-8: byte 4" in done.stderr
+
+
+def test_the_exit_code_is_that_of_the_server_that_did_not_start(run, tmp_path):
+    assert run("run", tiny_models()[0], "hi", "--context", "100000").returncode == 2
+    done = run("run", tiny_models()[0], "hi", env={"MILLRACE_LIBEXEC": str(tmp_path)})
+    assert done.returncode == 3 and done.stderr.count(str(tmp_path)) == 1
+
+
+def test_keys(run, tmp_path, millrace):
+    """A server that `run` starts serves it, whatever keys the settings of servers name; a foreign one needs its key."""
+    config = tmp_path / "keys.toml"
+    config.write_text('[serve]\napi-key = ["me=sesame-open"]\n')
+    model = tiny_models()[0]
+    assert run("run", model, "hi", "--max-tokens", "1", "--config", config).returncode == 0
+    assert run("run", model, "hi", "--max-tokens", "1", env={"MILLRACE_API_KEY": "me=sesame-open"}).returncode == 0
+    done = run("run", model, "hi", "--max-tokens", "1", env={"MILLRACE_HOST": "0.0.0.0"})
+    assert done.returncode == 0 and "at http://127.0.0.1:" in done.stderr
+    locked = Server(model, "--config", config)
+    try:
+        ask = ["run", "model", "hi", "--max-tokens", "1", "--server", locked.url]
+        assert run(*ask).returncode == 2 and run(*ask, "--api-key", "wrong-wrong").returncode == 2
+        assert run(*ask, "--api-key", "sesame-open").returncode == 0
+        told = run("status", "--server", locked.url)
+        assert told.returncode == 0 and " model " in told.stdout and "running" not in told.stdout and "--api-key" in told.stderr
+        assert "0 running" in run("status", "--server", locked.url, "--api-key", "sesame-open").stdout
+    finally:
+        locked.stop()
+
+
+def test_addresses_of_servers(run, tiny):
+    for address in (tiny.url, tiny.url + "/", tiny.url + "/v1", tiny.url + "/v1/", tiny.url.removeprefix("http://")):
+        done = run("status", "--server", address)
+        assert done.returncode == 0 and done.stdout.startswith(tiny.url + ": millrace 0."), address
+        assert run("run", "model", "hi", "--max-tokens", "1", "--server", address).returncode == 0
+    for address in ("", "ftp://127.0.0.1", "file:///etc/passwd", "http://", "127.0.0.1:1/path", "a b"):
+        done = run("status", "--server", address)
+        assert done.returncode == 2 and "http://127.0.0.1:11440" in done.stderr, address
 
 
 def test_store(run, tmp_path):
@@ -110,6 +181,23 @@ def test_store(run, tmp_path):
     cut.write_bytes(model.read_bytes()[:-100])
     assert run("add", cut, "--alias", "cut", env=env).returncode == 4
     assert sorted(p.name for p in (tmp_path / "home/models").iterdir()) == ["tiny.toml"]
+
+
+def test_damage_in_the_store(run, tmp_path):
+    env = {"MILLRACE_HOME": str(tmp_path)}
+    model = tiny_models()[0]
+    assert run("add", model, "--alias", "tiny", env=env).returncode == 0
+    stored = next((tmp_path / "files").iterdir())
+    stored.write_bytes(bytes(len(model.read_bytes())))
+    assert run("run", "tiny", "hi", env=env).returncode == 4
+    assert run("add", model, "--alias", "tiny", env=env).returncode == 0
+    assert stored.read_bytes() == model.read_bytes()
+    (tmp_path / "models/broken.toml").write_text("what [\n")
+    listed = run("list", env=env)
+    assert listed.returncode == 4 and "broken.toml: line 1" in listed.stderr and listed.stdout.startswith("tiny ")
+    assert "has: tiny)" in run("inspect", "nope", env=env).stderr
+    assert run("tokenize", "tiny", "a", env=env).returncode == 0
+    assert run("list", env={"MILLRACE_HOME": "/dev/null"}).returncode == 5
 
 
 def bad_files(folder):

@@ -11,18 +11,18 @@ import time
 
 import pytest
 
-from conftest import MILLRACE, tiny_models
+from conftest import MILLRACE, ROOT, tiny_models
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 
 class Terminal:
-    def __init__(self, *arguments, env=None):
+    def __init__(self, *arguments, program=(MILLRACE, "run")):
         self.seen = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update(env or {})
-            os.execv(MILLRACE, [str(MILLRACE), "run", *map(str, arguments)])
+            command = [str(part) for part in (*program, *arguments)]
+            os.execv(command[0], command)
 
     def read(self, seconds):
         ready, _, _ = select.select([self.fd], [], [], seconds)
@@ -193,6 +193,16 @@ def test_control_c_before_the_first_word_forgets_the_question(terminal, echo):
     assert texts(echo.asked[1]) == [("user", "next")]
 
 
+def test_what_is_not_utf8_is_not_asked(terminal, echo):
+    chat = terminal("any", "--server", echo.url)
+    chat.wait_for(rb"> ")
+    chat.send(b"caf\xe9\n")
+    chat.wait_for(rb"not UTF-8: byte 4[^>]*> ")
+    chat.ask("whole")
+    chat.wait_for(rb"three\r\n> ")
+    assert [texts(m) for m in echo.asked] == [[("user", "whole")]]
+
+
 def test_an_error_ends_no_conversation(terminal, echo):
     chat = terminal("any", "--server", "http://127.0.0.1:1")
     chat.wait_for(rb"> ")
@@ -226,3 +236,13 @@ def test_control_c_leaves_a_server_of_its_own_alone(terminal, tmp_path):
     assert b"millrace: " not in shown
     chat.send(CTRL_D)
     assert chat.exit_code() == 0
+
+
+def test_quickstart_passes_control_c_on_once(terminal, smollm2):
+    """Twice would mean: end at once, and cut off whoever is served."""
+    quickstart = terminal(program=(ROOT / "quickstart",))
+    shown = quickstart.wait_for(rb"Ctrl-C ends it\.", 120)
+    quickstart.send(CTRL_C)
+    assert quickstart.exit_code(30) == 0
+    assert b"% of the roof" in shown or b"above the roof" in shown or b"not measured" in shown
+    assert quickstart.seen.count(b"once more ends at once") == 1 and b"ending at once" not in quickstart.seen

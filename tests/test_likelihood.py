@@ -23,15 +23,16 @@ def token_file(millrace, smollm2, tmp_path_factory):
     return path
 
 
-def ours(smollm2, token_file, mode):
-    done = subprocess.run([BIN / "likelihood", smollm2, token_file, str(WINDOW), mode], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+def ours(smollm2, *arguments):
+    """`bench quality` takes the same text, compiled in, and the same tokens of it."""
+    command = [BIN / "millrace", "bench", "quality", smollm2, "--tokens", str(TOKENS), "--window", str(WINDOW), "--json", *arguments]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
 def test_float_path_agrees_with_numpy_and_fast_path_stays_close(smollm2, token_file):
     done = subprocess.run([BIN.parents[2] / "build/venv/bin/python", ROOT / "tools/reference_nll", smollm2, token_file, "--window", str(WINDOW)],
                           capture_output=True, text=True, check=True)
-    numpy, float_path, fast = json.loads(done.stdout), ours(smollm2, token_file, "reference"), ours(smollm2, token_file, "fast")
+    numpy, float_path, fast = json.loads(done.stdout), ours(smollm2, "--reference"), ours(smollm2)
     print(f"nll over {numpy['tokens']} tokens: numpy {numpy['nll']:.6f}, float path {float_path['nll']:.6f}, fast path {fast['nll']:.6f}")
     assert numpy["tokens"] == float_path["tokens"] == fast["tokens"] == TOKENS - -(-TOKENS // WINDOW)
     assert abs(float_path["nll"] - numpy["nll"]) <= 1e-4

@@ -180,6 +180,16 @@ def test_sigterm_lets_a_stream_finish(millrace):
     assert running.stop() == 0
 
 
+def test_second_signal_ends_at_once(tiny):
+    os.kill(tiny.worker_pid(), signal.SIGSTOP)
+    open_stream(tiny)
+    tiny.process.send_signal(signal.SIGTERM)
+    assert tiny.wait_until(lambda: "once more ends at once" in tiny.stderr())
+    tiny.process.send_signal(signal.SIGINT)
+    assert tiny.process.wait(10) == 0
+    assert "interrupted: ending at once" in tiny.stderr()
+
+
 def test_port_in_use(tiny, run):
     done = run("serve", tiny_models()[0], "--port", tiny.port)
     assert done.returncode == 5

@@ -38,14 +38,17 @@ int Add(StoreEntry entry) {
 int List() {
   const auto store = Store::Default();
   if (!store.ok()) return Fail(store.status());
-  const auto entries = store->List();
+  std::vector<Status> damaged;
+  const auto entries = store->List(&damaged);
   if (!entries.ok()) return Fail(entries.status());
-  if (entries->empty())
+  if (entries->empty() && damaged.empty())
     std::fprintf(stderr, "the store %s is empty; add a model: millrace add FILE --alias NAME\n", store->root().c_str());
   for (const StoreEntry& entry : *entries) {
     std::printf("%-24s %9.1f MB  %s\n", entry.alias.c_str(), static_cast<double>(entry.bytes) / 1e6, entry.file.c_str());
   }
-  return kExitOk;
+  int exit_code = kExitOk;
+  for (const Status& status : damaged) exit_code = Fail(status);
+  return exit_code;
 }
 
 }  // namespace

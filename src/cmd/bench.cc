@@ -14,6 +14,7 @@ void AddBench(CLI::App& app, int& exit_code) {
   bench->require_subcommand(1);
   AddBenchRoof(*bench, exit_code);
   AddBenchModel(*bench, exit_code);
+  AddBenchQuality(*bench, exit_code);
 }
 
 }  // namespace millrace::cmd

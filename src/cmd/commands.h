@@ -12,9 +12,10 @@ void AddServe(CLI::App& app, int& exit_code);
 void AddRun(CLI::App& app, int& exit_code);
 void AddStatus(CLI::App& app, int& exit_code);
 void AddInspect(CLI::App& app, int& exit_code);
+void AddConvert(CLI::App& app, int& exit_code);
 void AddTokenize(CLI::App& app, int& exit_code);
 void AddTemplate(CLI::App& app, int& exit_code);
-void AddBench(CLI::App& app, int& exit_code);  // bench roof, bench model
+void AddBench(CLI::App& app, int& exit_code);  // bench roof, bench model, bench quality
 void AddAdd(CLI::App& app, int& exit_code);    // add, list
 void AddVersion(CLI::App& app, int& exit_code);
 

@@ -1,5 +1,6 @@
 // The program `millrace`: command line, and with `serve` the gateway process.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -7,8 +8,8 @@
 
 #include "cmd/build_id.h"
 #include "cmd/commands.h"
+#include "cmd/did_you_mean.h"
 #include "cmd/exit_code.h"
-#include "cmd/nearest.h"
 #include "cmd/settings.h"
 #include "os/signals.h"
 
@@ -39,13 +40,17 @@ Status CheckCommand(const CLI::App& app, int argc, char** argv) {
   return Error(Code::kInvalidArgument, "no command '{}'; there are: {}", argv[1], known);
 }
 
-Status UnexpectedArgument(const CLI::App& app, const Settings& settings, const CLI::ExtrasError& error) {
+Status UnexpectedArgument(const CLI::App& app, const Settings& settings) {
+  const auto known = settings.KnownOptions();
+  std::string all;
   for (const std::string& argument : app.remaining(true)) {
-    if (!argument.starts_with("--")) continue;
+    all += (all.empty() ? "'" : " ") + argument;
     const std::string name = argument.substr(0, argument.find('='));
-    return Error(Code::kInvalidArgument, "no option '{}' here{}", name, DidYouMean(name, settings.KnownOptions()));
+    // A known one can still be in excess: behind a bare "--" it is no option.
+    if (!name.starts_with("-") || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    return Error(Code::kInvalidArgument, "no option '{}' here{}", name, DidYouMean(name, known));
   }
-  return Error(Code::kInvalidArgument, "{}", error.what());
+  return Error(Code::kInvalidArgument, "too many arguments: {}'. A text of several words needs quotes", all);
 }
 
 int Main(int argc, char** argv) {
@@ -62,6 +67,7 @@ int Main(int argc, char** argv) {
   AddStatus(app, exit_code);
   AddAdd(app, exit_code);
   AddInspect(app, exit_code);
+  AddConvert(app, exit_code);
   AddTokenize(app, exit_code);
   AddTemplate(app, exit_code);
   AddBench(app, exit_code);
@@ -72,8 +78,8 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ConfigError& error) {
     return Fail(Error(Code::kInvalidArgument, "{}", error.what()));
-  } catch (const CLI::ExtrasError& error) {
-    return Fail(UnexpectedArgument(app, settings, error));
+  } catch (const CLI::ExtrasError&) {
+    return Fail(UnexpectedArgument(app, settings));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
@@ -81,7 +87,7 @@ int Main(int argc, char** argv) {
   if (const std::string origins = settings.Origins(); settings_matter && !origins.empty()) {
     std::fprintf(stderr, "millrace: note: %s\n", origins.c_str());
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+  if (exit_code == kExitOk && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
     return Fail(Error(Code::kInternal, "standard output could not be written: {}", std::strerror(errno)));
   }
   return exit_code;

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "base/log.h"
 #include "cmd/build_id.h"
@@ -151,9 +152,11 @@ Status StartAndRun(Options options) {
   ASSIGN_OR_RETURN(SignalQueue signals, SignalQueue::Capture({SIGINT, SIGTERM}));
   const auto loop = net::MakeAsioLoop();
   ASSIGN_OR_RETURN(const auto gateway, gateway::Gateway::Create(*loop, std::move(options.gateway)));
-  ASSIGN_OR_RETURN(const auto signal_watch, loop->WatchReadable(signals.fd(), [&signals, &gateway] {
+  bool draining = false;
+  ASSIGN_OR_RETURN(const auto signal_watch, loop->WatchReadable(signals.fd(), [&signals, &gateway, &draining] {
     while (const auto signal = signals.Next()) {
-      LogInfo("{}: finishing running streams; once more ends at once", *signal == SIGINT ? "interrupted" : "asked to end");
+      const char* next = std::exchange(draining, true) ? "ending at once" : "finishing running streams; once more ends at once";
+      LogInfo("{}: {}", *signal == SIGINT ? "interrupted" : "asked to end", next);
       gateway->Drain(nullptr);
     }
   }));

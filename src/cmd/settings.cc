@@ -9,8 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
-#include "cmd/nearest.h"
+#include "cmd/did_you_mean.h"
 
 namespace millrace::cmd {
 
@@ -178,8 +179,9 @@ void Settings::ReadFile() {
   if (config_->count() > 0) {
     path_ = config_->as<std::string>();
     origin = "--config: ";
-    // A server that this command starts reads the same file.
-    setenv(kConfigVariable, path_.c_str(), 1);
+    // A server that this command starts reads the same file; a pipe can be read only once.
+    std::error_code ec;
+    if (std::filesystem::is_regular_file(path_, ec)) setenv(kConfigVariable, path_.c_str(), 1);
   } else if (const std::string named = NonEmptyVariable(kConfigVariable); !named.empty()) {
     path_ = named;
     origin = std::string(kConfigVariable) + ": ";

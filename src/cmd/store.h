@@ -38,10 +38,11 @@ class Store {
   const std::string& root() const { return root_; }
 
   Result<StoreEntry> Find(std::string_view alias) const;
-  Result<std::vector<StoreEntry>> List() const;  // by alias
+  // By alias. An entry that cannot be read fails the whole, unless `damaged` takes what is wrong with it.
+  Result<std::vector<StoreEntry>> List(std::vector<Status>* damaged = nullptr) const;
 
   // Copies `entry.file` into the store (unless its bytes are there) and points the alias at it. An `entry.sha256` that is not
-  // empty must be the file's. Nothing is left behind on failure.
+  // empty must be the file's. Bytes in the store that are no longer what their name says are replaced. Nothing is left behind on failure.
   Result<StoreEntry> Add(StoreEntry entry, const Progress& progress);
 
  private:

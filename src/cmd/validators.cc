@@ -12,6 +12,7 @@
 #include <limits>
 #include <optional>
 
+#include "cmd/http_client.h"
 #include "net/address.h"
 #include "net/request_policy.h"
 
@@ -67,6 +68,14 @@ std::string CheckOrigin(const std::string& text) {
       "usual "
       "for the scheme, like https://example.org, found '{}'",
       text);
+}
+
+std::string CheckServer(const std::string& text) {
+  const std::string url = ServerUrl(text);
+  const size_t host = url.find("://") + 3;
+  const bool known = url.starts_with("http://") || url.starts_with("https://");
+  if (known && host < url.size() && url.find_first_of("/?#@ \t\\", host) == std::string::npos) return {};
+  return fmt::format("expected the address of a server, like http://127.0.0.1:11440, found '{}'", text);
 }
 
 std::string CheckSha256(const std::string& text) {

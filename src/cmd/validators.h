@@ -12,6 +12,7 @@ std::string CheckContext(const std::string& text);    // 0, or room for at least
 std::string CheckApiKey(const std::string& text);     // NAME=SECRET or SECRET; the message does not repeat it
 std::string CheckHostName(const std::string& text);   // without port
 std::string CheckOrigin(const std::string& text);     // scheme://host[:port], as browsers write it
+std::string CheckServer(const std::string& text);     // http://host:port, see ServerUrl
 std::string CheckSha256(const std::string& text);     // 64 hexadecimal digits
 std::string CheckOpenDescriptor(const std::string& text);
 

@@ -196,21 +196,34 @@ class PreTokenizer::Run {
 PreTokenizer::PreTokenizer() = default;
 PreTokenizer::~PreTokenizer() = default;
 
-Result<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(std::string_view name) {
+namespace {
+
+Result<const Definition*> FindDefinition(std::string_view name) {
   const std::vector<Definition>& definitions = Definitions();
   const auto found = std::find_if(definitions.begin(), definitions.end(), [&](const Definition& d) { return d.name == name; });
-  if (found == definitions.end()) {
-    std::string names;
-    for (const Definition& definition : definitions) names += fmt::format("{}{}", names.empty() ? "" : ", ", definition.name);
-    return Error(Code::kUnsupported, "pre-tokenizer '{}': expected one of {}", name, names);
-  }
+  if (found != definitions.end()) return &*found;
+  std::string names;
+  for (const Definition& definition : definitions) names += fmt::format("{}{}", names.empty() ? "" : ", ", definition.name);
+  return Error(Code::kUnsupported, "pre-tokenizer '{}': expected one of {}", name, names);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(std::string_view name) {
+  ASSIGN_OR_RETURN(const Definition* definition, FindDefinition(name));
   std::unique_ptr<PreTokenizer> out(new PreTokenizer);
-  out->whole_words_first_ = found->whole_words_first;
-  for (const std::string_view pattern : found->patterns) {
+  out->whole_words_first_ = definition->whole_words_first;
+  for (const std::string_view pattern : definition->patterns) {
     ASSIGN_OR_RETURN(std::unique_ptr<const Stage> stage, Stage::Compile(pattern));
     out->stages_.push_back(std::move(stage));
   }
   return std::unique_ptr<const PreTokenizer>(std::move(out));
+}
+
+Result<PreTokenizer::Stages> PreTokenizer::StagesOf(std::string_view name) {
+  ASSIGN_OR_RETURN(const Definition* definition, FindDefinition(name));
+  return Stages{.patterns = {definition->patterns.begin(), definition->patterns.end()},
+                .whole_words_first = definition->whole_words_first};
 }
 
 Result<std::string_view> PreTokenizer::NameOf(std::span<const std::string> patterns, bool whole_words_first) {

@@ -27,6 +27,13 @@ class PreTokenizer {
   // `tokenizers` writes them). kUnsupported, showing the patterns, when there is none.
   static Result<std::string_view> NameOf(std::span<const std::string> patterns, bool whole_words_first);
 
+  // The other way round: the patterns of a name that Create takes.
+  struct Stages {
+    std::vector<std::string> patterns;
+    bool whole_words_first = false;
+  };
+  static Result<Stages> StagesOf(std::string_view name);
+
   ~PreTokenizer();
   PreTokenizer(const PreTokenizer&) = delete;
   PreTokenizer& operator=(const PreTokenizer&) = delete;
