@@ -69,6 +69,24 @@ TEST(Families, Llama32Of1B) {
   ExpectLayers(config, 16, Layer(32, 8, 64, 8192));
 }
 
+TEST(Families, RopeAsNewerTransformersWriteIt) {
+  const auto text = [](std::string_view rope) {
+    return fmt::format(R"({{"model_type": "llama", "hidden_size": 128, "intermediate_size": 256, "max_position_embeddings": 8192,
+      "num_attention_heads": 4, "num_hidden_layers": 1, "rms_norm_eps": 1e-6, {}}})",
+                       rope);
+  };
+  const ModelConfig llama3 = MustRead(text(R"("rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 8.0,
+      "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 1024})"));
+  EXPECT_EQ(llama3.ropes[0].frequencies, ScaledAsLlama3(RopeFrequencies(32, 500000), {8, 1, 4, 1024}));
+  const ModelConfig part = MustRead(text(R"("rope_parameters": {"rope_theta": 2000.0, "partial_rotary_factor": 0.5})"));
+  EXPECT_EQ(part.ropes[0].frequencies, RopeFrequencies(16, 2000));
+  const ModelConfig yarn = MustRead(text(R"("rope_theta": 3000.0, "rope_scaling": {"rope_type": "yarn", "factor": 40,
+      "original_max_position_embeddings": 4096, "mscale": 1.0, "mscale_all_dim": 0.5, "beta_fast": 16, "beta_slow": 2,
+      "truncate": false})"));
+  EXPECT_EQ(yarn.ropes[0].frequencies, ScaledAsYarn(RopeFrequencies(32, 3000), {3000, 40, 4096, 16, 2, false}));
+  EXPECT_FLOAT_EQ(yarn.ropes[0].magnitude, 1.15572199F);
+}
+
 TEST(Families, Qwen25Of05B) {
   const std::string text = R"({
     "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643, "eos_token_id": 151645,
