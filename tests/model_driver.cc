@@ -5,8 +5,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "model/decoder.h"
 #include "model/model_file.h"
-#include "os/file.h"
-#include "os/mapping.h"
+#include "model/model_files.h"
 
 namespace millrace {
 
@@ -14,9 +13,9 @@ ModelDriver::ModelDriver(std::unique_ptr<model::ModelRunner> runner)
     : runner_(std::move(runner)), position_(runner_->info().slots, 0) {}
 
 Result<std::unique_ptr<ModelDriver>> ModelDriver::Open(const std::string& path, const backend_cpu::CpuOptions& options) {
-  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(path));
-  ASSIGN_OR_RETURN(const auto mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
-  ASSIGN_OR_RETURN(const auto model, model::ModelFile::Parse(mapping.bytes()));
+  ASSIGN_OR_RETURN(const auto opened, model::OpenedModelFiles::Open(path));
+  ASSIGN_OR_RETURN(const auto mapped, opened.Map());
+  ASSIGN_OR_RETURN(const auto model, model::ModelFile::Parse(mapped.files()));
   ASSIGN_OR_RETURN(auto backend, backend_cpu::CpuBackend::Create(model.config(), options));
   ASSIGN_OR_RETURN(auto runner, model::Decoder<backend_cpu::CpuBackend>::Load(model, std::move(backend), nullptr));
   return std::make_unique<ModelDriver>(std::move(runner));
