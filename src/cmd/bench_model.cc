@@ -11,8 +11,7 @@
 #include "cmd/store.h"
 #include "kernels/read_bandwidth.h"
 #include "model/model_file.h"
-#include "os/file.h"
-#include "os/mapping.h"
+#include "model/model_files.h"
 #include "worker/model_loader.h"
 
 namespace millrace::cmd {
@@ -29,6 +28,7 @@ struct Options {
   uint32_t threads = 0;
   std::string isa;
   bool reference = false;
+  uint32_t quantise = 0;
   bool json = false;
 };
 
@@ -125,14 +125,15 @@ Json PrintPrefill(const PrefillRow& row) {
                            {"spread", Json(Rounded(Spread(row.tok_s), 4))}});
 }
 
-Result<uint32_t> ContextLength(const RegularFile& file) {
-  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
-  ASSIGN_OR_RETURN(const auto model, model::ModelFile::Parse(mapping.bytes()));
-  return model.config().context_length;
+Result<uint32_t> ContextLength(const model::OpenedModelFiles& files) {
+  ASSIGN_OR_RETURN(const auto mapped, files.Map());
+  const auto model = model::ModelFile::Parse(mapped.files());
+  if (!model.ok()) return model.status().Within(files.path());
+  return model->config().context_length;
 }
 
 Result<worker::LoadedModel> Load(const Options& options, const StoreEntry& entry) {
-  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(entry.file));
+  ASSIGN_OR_RETURN(const auto files, model::OpenedModelFiles::Open(entry.file));
   ProgressLine progress("loading " + entry.alias);
   worker::LoadOptions load;
   load.slots = *std::max_element(options.batches.begin(), options.batches.end());
@@ -140,13 +141,15 @@ Result<worker::LoadedModel> Load(const Options& options, const StoreEntry& entry
   load.context = std::max(load.context, *std::max_element(options.prompts.begin(), options.prompts.end()));
   // Earlier sequences of a batch decode while later ones are prefilled; see MeasureDecode.
   load.context += options.tokens + load.slots * (1 + load.context / 16) + 128;
-  ASSIGN_OR_RETURN(const uint32_t longest, ContextLength(file));
+  ASSIGN_OR_RETURN(const uint32_t longest, ContextLength(files));
   load.context = std::min(load.context, longest);
   load.threads = options.threads;
   load.isa = options.isa;
   load.reference = options.reference;
+  load.quantise = static_cast<uint8_t>(options.quantise);
   load.progress = [&progress](size_t done, size_t total) { progress.Show(done, total); };
-  auto model = worker::LoadModelFromFile(file.fd.get(), load);
+  load.needs_vocabulary = false;
+  auto model = worker::LoadModelFromFiles(files.names(), files.fds(), load);
   if (!model.ok()) return model.status().Within(entry.file);
   return model;
 }
@@ -182,7 +185,7 @@ Status BenchModel(const Options& options) {
 void AddBenchModel(CLI::App& bench, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = bench.add_subcommand("model", "Measure decode and prefill of a model in this process, against the roof");
-  command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
+  command->add_option("MODEL", options->model, "Name of the store, .gguf file or directory")->required();
   command->add_option("--depths", options->depths, "Tokens before the measured ones")
       ->delimiter(',')
       ->check(CLI::Range(0, 1 << 20))
@@ -200,6 +203,8 @@ void AddBenchModel(CLI::App& bench, int& exit_code) {
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
   command->add_option("--isa", options->isa, "Force an instruction set: scalar, avx2")->check(CLI::IsMember({"scalar", "avx2"}));
+  command->add_option("--quantize", options->quantise, "Quantise float weights to so many bits while loading: 4 or 8")
+      ->check(CLI::IsMember({4, 8}));
   command->add_flag("--reference", options->reference, "The slow float arithmetic");
   command->add_flag("--json", options->json, "Last line: one JSON object");
   command->callback([options, &exit_code] {

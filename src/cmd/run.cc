@@ -32,6 +32,7 @@ struct Options {
   ChatOptions chat;
   uint32_t threads = 0;
   uint32_t context = 0;
+  uint32_t quantise = 0;
   bool stats = false;
   bool asked = false;  // a prompt was given, be it empty
 };
@@ -79,6 +80,7 @@ Result<Server> StartOwn(const Options& options) {
   // Only what was asked for here: the rest comes from the environment and the configuration file, as for any server.
   if (options.threads != 0) spawn.argv.insert(spawn.argv.end(), {"--threads", fmt::format("{}", options.threads)});
   if (options.context != 0) spawn.argv.insert(spawn.argv.end(), {"--context", fmt::format("{}", options.context)});
+  if (options.quantise != 0) spawn.argv.insert(spawn.argv.end(), {"--quantize", fmt::format("{}", options.quantise)});
   spawn.inherited_fd = write_end.get();
   ASSIGN_OR_RETURN(Child child, Child::Spawn(spawn));
   write_end.Reset();
@@ -253,7 +255,7 @@ Result<int> RunChat(Options& options) {
 void AddRun(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run", "Chat with a model in the terminal, or ask once (argument or standard input)");
-  command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
+  command->add_option("MODEL", options->model, "Name of the store, .gguf file or directory")->required();
   CLI::Option* prompt = command->add_option("PROMPT", options->prompt, "Ask this once and exit");
   command->add_option("--system", options->system, "System message");
   command->add_option("--temperature", options->chat.temperature, "0 = always the most likely token")
@@ -268,6 +270,8 @@ void AddRun(CLI::App& app, int& exit_code) {
   command->add_option("--threads", options->threads, "Of a server that is started; 0 = one per physical core")
       ->check(CLI::Range(0, 256));
   command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192");
+  command->add_option("--quantize", options->quantise, "Of a server that is started: quantise float weights to 4 or 8 bits")
+      ->check(CLI::IsMember({4, 8}));
   command->add_flag("--stats", options->stats, "Print speed, bandwidth and time to first token after each answer");
   command->callback([options, prompt, &exit_code] {
     options->asked = prompt->count() > 0;

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "cmd/sha256.h"
+#include "model/model_files.h"
 
 namespace millrace::cmd {
 
@@ -84,6 +85,11 @@ Status CopyFile(const fs::path& from, const fs::path& to, const Store::Progress&
   return ec ? FileError(to, ec) : Status();
 }
 
+Status CheckAlias(const std::string& alias) {
+  if (IsAlias(alias)) return {};
+  return Error(Code::kInvalidArgument, "'{}' is no alias: expected letters, digits, '.', '_' and '-'", alias);
+}
+
 }  // namespace
 
 bool IsAlias(std::string_view name) {
@@ -113,8 +119,9 @@ Result<StoreEntry> Store::Find(std::string_view alias) const {
   std::string known;
   for (const auto& entry : entries) known += (known.empty() ? "" : ", ") + entry.alias;
   return Error(Code::kNotFound,
-               "no model '{}' in the store ({} has: {}). Name a .gguf file, or add one: millrace add FILE --alias {}", alias,
-               root_, known.empty() ? "nothing" : known, alias);
+               "no model '{}' in the store ({} has: {}). Name a .gguf file or a directory (./NAME), or add one: millrace add "
+               "FILE --alias {}",
+               alias, root_, known.empty() ? "nothing" : known, alias);
 }
 
 Result<std::vector<StoreEntry>> Store::List() const {
@@ -129,10 +136,24 @@ Result<std::vector<StoreEntry>> Store::List() const {
   return entries;
 }
 
-Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
-  if (!IsAlias(entry.alias)) {
-    return Error(Code::kInvalidArgument, "'{}' is no alias: expected letters, digits, '.', '_' and '-'", entry.alias);
+Status Store::MakeFolders() const {
+  std::error_code ec;
+  for (const char* folder : {"models", "files"}) {
+    fs::create_directories(fs::path(root_) / folder, ec);
+    if (ec) return FileError(fs::path(root_) / folder, ec);
   }
+  return {};
+}
+
+Result<StoreEntry> Store::AddDirectory(StoreEntry entry) {
+  RETURN_IF_ERROR(CheckAlias(entry.alias));
+  RETURN_IF_ERROR(MakeFolders());
+  RETURN_IF_ERROR(WriteEntry(fs::path(root_) / "models" / (entry.alias + ".toml"), entry, entry.file));
+  return entry;
+}
+
+Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
+  RETURN_IF_ERROR(CheckAlias(entry.alias));
   std::error_code ec;
   if (!fs::is_regular_file(entry.file, ec)) return Error(Code::kNotFound, "{}: expected a regular file", entry.file);
   ASSIGN_OR_RETURN(const std::string found, Sha256OfFile(entry.file, nullptr));
@@ -143,10 +164,7 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
   entry.bytes = fs::file_size(entry.file, ec);
   const std::string relative = "files/sha256-" + found + ".gguf";
   const fs::path target = fs::path(root_) / relative;
-  for (const char* folder : {"models", "files"}) {
-    fs::create_directories(fs::path(root_) / folder, ec);
-    if (ec) return FileError(fs::path(root_) / folder, ec);
-  }
+  RETURN_IF_ERROR(MakeFolders());
   RETURN_IF_ERROR(CopyFile(entry.file, target, progress));
   RETURN_IF_ERROR(WriteEntry(fs::path(root_) / "models" / (entry.alias + ".toml"), entry, relative));
   entry.file = target.string();
@@ -156,14 +174,15 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
 Result<StoreEntry> ResolveModel(std::string_view name) {
   const fs::path path{std::string(name)};
   std::error_code ec;
-  const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf";
+  const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf" ||
+                               path.filename() == model::kConfigFile || name == "." || name == "..";
   if (looks_like_path) {
-    if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file", name);
-    if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", name);
+    if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file or directory", name);
     StoreEntry entry;
-    entry.alias = path.stem().string();
-    entry.file = fs::absolute(path).string();
-    entry.bytes = fs::file_size(path, ec);
+    entry.alias = model::ModelNameOf(name);
+    entry.file = fs::absolute(path).lexically_normal().string();
+    if (entry.file.size() > 1 && entry.file.ends_with('/')) entry.file.pop_back();
+    if (fs::is_regular_file(path, ec)) entry.bytes = fs::file_size(path, ec);
     return entry;
   }
   ASSIGN_OR_RETURN(const Store store, Store::Default());

@@ -38,7 +38,9 @@ WorkerPlan ModelService::PlanOf(const ModelEntry& entry, const ServiceOptions& o
   plan.attach.reference = model.reference;
   plan.attach.isa = model.isa;
   plan.attach.model_name = entry.alias();
-  plan.model_fd = entry.file_fd();
+  plan.attach.quantise = static_cast<uint8_t>(model.quantise);
+  plan.attach.files.assign(entry.files().names().begin(), entry.files().names().end());
+  plan.model_fds = entry.files().fds();
   plan.build_id = options.build_id;
   plan.vocabulary_fingerprint = entry.vocabulary().fingerprint();
   plan.vocabulary_size = static_cast<uint32_t>(entry.vocabulary().size());

@@ -221,6 +221,10 @@ void Fields(A& archive, typename A::template Ref<Attach> m) {
   archive.Truth(m.reference, "reference");
   archive.Text(m.isa, kNameBytes, TextKind::kPrintableAscii, "isa");
   archive.Text(m.model_name, kModelNameBytes, TextKind::kUtf8, "model_name");
+  archive.Number(m.quantise, 0, 8, "quantise");
+  archive.Require(m.quantise == 0 || m.quantise == 4 || m.quantise == 8, "quantise");
+  archive.List(m.files, kMaxAttachFiles, sizeof(uint32_t), "files",
+               [](auto& each, auto& name) { each.Text(name, kMaxAttachFileName, TextKind::kUtf8, "files"); });
 }
 
 // ---- Record types ----
@@ -493,7 +497,7 @@ Result<ToGateway> ReadToGateway(const Record& record) {
 }
 
 std::vector<std::byte> Encode(const Attach& attach) {
-  std::array<std::byte, 512> buffer;
+  std::vector<std::byte> buffer(kMaxAttachBytes);
   WireWriter writer(buffer);
   Fields(writer, attach);
   CHECK(writer.broken_field() == nullptr, writer.broken_field());

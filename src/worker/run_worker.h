@@ -16,7 +16,7 @@ enum WorkerExit : int {
 };
 
 // `control`: the inherited end of the control channel. The gateway sends one ipc::Attach over it, with the descriptors of the segment, the
-// worker's wake-up, the gateway's wake-up and the model file. Opens no file itself. Call once, from the process's first thread.
+// worker's wake-up, the gateway's wake-up and the model's files. Opens no file itself. Call once, from the process's first thread.
 int RunWorker(UniqueFd control, std::string_view build_id);
 
 }  // namespace millrace::worker
