@@ -51,6 +51,12 @@ def test_an_alias_points_at_the_directory(run, directory, tmp_path):
     assert run("tokenize", "tiny", "mill", env=home).returncode == 0
 
 
+def test_any_name_will_do(run, directory, tmp_path):
+    copy = shutil.copytree(directory, tmp_path / ("n" * 200))
+    done = run("run", copy, "The mill", "--max-tokens", "4")
+    assert done.returncode == 0, done.stderr
+
+
 def break_shard(folder):
     (folder / "model-00002-of-00002.safetensors").unlink()
 

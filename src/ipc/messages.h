@@ -24,6 +24,7 @@ inline constexpr uint32_t kMaxErrorBytes = 512;
 inline constexpr uint32_t kMaxTokensPerEvent = 256;
 inline constexpr uint32_t kMaxAttachFiles = 240;     // of one model; their descriptors travel in one packet
 inline constexpr uint32_t kMaxAttachFileName = 255;  // bytes
+inline constexpr uint32_t kMaxAttachName = 128;      // bytes of model_name
 inline constexpr uint32_t kMaxAttachBytes = 16'384;  // of the whole message: what a control packet holds
 
 enum class RecordType : uint16_t {
