@@ -46,7 +46,7 @@ Status BenchModel(const Options& options) {
 void AddBenchModel(CLI::App& bench, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = bench.add_subcommand("model", "Measure decode and prefill of a model without a server, against the roof");
-  command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
+  command->add_option("MODEL", options->model, "Name of the store, .gguf file or directory")->required();
   AddEngineOption(*command, options->engine);
   AddModelBenchOptions(*command, options->bench);
   command->callback([options, &exit_code] {

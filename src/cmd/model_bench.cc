@@ -12,8 +12,7 @@
 #include "cmd/report.h"
 #include "kernels/read_bandwidth.h"
 #include "model/model_file.h"
-#include "os/file.h"
-#include "os/mapping.h"
+#include "model/model_files.h"
 #include "worker/model_loader.h"
 
 namespace millrace::cmd {
@@ -133,15 +132,16 @@ Json PrintPrefill(const PrefillRow& row) {
                            {"spread", Json(Rounded(Spread(row.tok_s), 4))}});
 }
 
-Result<uint32_t> ContextLength(const RegularFile& file) {
-  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
-  ASSIGN_OR_RETURN(const auto model, model::ModelFile::Parse(mapping.bytes()));
-  return model.config().context_length;
+Result<uint32_t> ContextLength(const model::OpenedModelFiles& files) {
+  ASSIGN_OR_RETURN(const auto mapped, files.Map());
+  const auto model = model::ModelFile::Parse(mapped.files());
+  if (!model.ok()) return model.status().Within(files.path());
+  return model->config().context_length;
 }
 
 Result<worker::LoadedModel> Load(const std::string& path, const std::string& alias, const ModelBenchOptions& options,
                                  const worker::BackendRow& backend) {
-  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(path));
+  ASSIGN_OR_RETURN(const auto files, model::OpenedModelFiles::Open(path));
   ProgressLine progress("loading " + alias);
   worker::LoadOptions load;
   load.backend = &backend;
@@ -150,13 +150,15 @@ Result<worker::LoadedModel> Load(const std::string& path, const std::string& ali
   load.context = std::max(load.context, *std::max_element(options.prompts.begin(), options.prompts.end()));
   // Earlier sequences of a batch decode while later ones are prefilled; see MeasureDecode.
   load.context += options.tokens + load.slots * (1 + load.context / 16) + 128;
-  ASSIGN_OR_RETURN(const uint32_t longest, ContextLength(file));
+  ASSIGN_OR_RETURN(const uint32_t longest, ContextLength(files));
   load.context = std::min(load.context, longest);
   load.threads = options.threads;
   load.isa = options.isa;
   load.reference = options.reference;
+  load.quantise = static_cast<uint8_t>(options.quantise);
+  load.needs_vocabulary = false;
   load.progress = [&progress](size_t done, size_t total) { progress.Show(done, total); };
-  auto model = worker::LoadModelFromFile(file.fd.get(), load);
+  auto model = worker::LoadModelFromFiles(files.names(), files.fds(), load);
   if (!model.ok()) return model.status().Within(path);
   return model;
 }
@@ -177,6 +179,8 @@ void AddModelBenchOptions(CLI::App& app, ModelBenchOptions& options) {
   app.add_option("--rounds", options.rounds, "Rounds over all rows")->check(CLI::Range(1, 100))->capture_default_str();
   app.add_option("--threads", options.threads, "0 = one per physical core")->check(CLI::Range(0, 256))->capture_default_str();
   app.add_option("--isa", options.isa, "Force an instruction set: scalar, avx2")->check(CLI::IsMember({"scalar", "avx2"}));
+  app.add_option("--quantize", options.quantise, "Quantise float weights to so many bits while loading: 4 or 8")
+      ->check(CLI::IsMember({4, 8}));
   app.add_flag("--reference", options.reference, "The slow float arithmetic");
   app.add_flag("--json", options.json, "Last line: one JSON object");
 }
@@ -190,6 +194,7 @@ std::vector<std::string> ArgumentsOf(const ModelBenchOptions& options) {
                                         "--rounds",  fmt::format("{}", options.rounds)};
   if (options.threads != 0) arguments.insert(arguments.end(), {"--threads", fmt::format("{}", options.threads)});
   if (!options.isa.empty()) arguments.insert(arguments.end(), {"--isa", options.isa});
+  if (options.quantise != 0) arguments.insert(arguments.end(), {"--quantize", fmt::format("{}", options.quantise)});
   if (options.reference) arguments.push_back("--reference");
   if (options.json) arguments.push_back("--json");
   return arguments;

@@ -23,6 +23,7 @@ struct ModelBenchOptions {
   uint32_t threads = 0;
   std::string isa;
   bool reference = false;
+  uint32_t quantise = 0;  // bits; 0 = as the file has them
   bool json = false;
 };
 

@@ -39,6 +39,7 @@ struct Options {
   std::string engine = "auto";
   uint32_t threads = 0;
   uint32_t context = 0;
+  uint32_t quantise = 0;
   bool stats = false;
   bool asked = false;  // a prompt was given, be it empty
 };
@@ -91,6 +92,7 @@ Result<Server> StartOwn(const Options& options) {
   if (options.engine != "auto") spawn.argv.insert(spawn.argv.end(), {"--engine", options.engine});
   if (options.threads != 0) spawn.argv.insert(spawn.argv.end(), {"--threads", fmt::format("{}", options.threads)});
   if (options.context != 0) spawn.argv.insert(spawn.argv.end(), {"--context", fmt::format("{}", options.context)});
+  if (options.quantise != 0) spawn.argv.insert(spawn.argv.end(), {"--quantize", fmt::format("{}", options.quantise)});
   spawn.inherited_fd = write_end.get();
   ASSIGN_OR_RETURN(Child child, Child::Spawn(spawn));
   write_end.Reset();
@@ -285,7 +287,7 @@ Result<int> RunChat(Options& options) {
 void AddRun(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run", "Chat with a model in the terminal, or ask once (argument or standard input)");
-  command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
+  command->add_option("MODEL", options->model, "Name of the store, .gguf file or directory")->required();
   CLI::Option* prompt = command->add_option("PROMPT", options->prompt, "Ask this once and exit");
   command->add_option("--system", options->system, "System message");
   command->add_option("--temperature", options->chat.temperature, "0 = always the most likely token")
@@ -305,6 +307,8 @@ void AddRun(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0, 256));
   command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192")
       ->check(CheckContext);
+  command->add_option("--quantize", options->quantise, "Of a server that is started: quantise float weights to 4 or 8 bits")
+      ->check(CLI::IsMember({4, 8}));
   command->add_flag("--stats", options->stats, "Print speed, bandwidth and time to first token after each answer");
   command->callback([options, prompt, &exit_code] {
     options->asked = prompt->count() > 0;

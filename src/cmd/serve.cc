@@ -44,9 +44,10 @@ Result<std::vector<gateway::ModelOptions>> ChooseModels(const Options& options) 
     ASSIGN_OR_RETURN(const Store store, Store::Default());
     ASSIGN_OR_RETURN(entries, store.List());
     if (entries.empty()) {
-      return Error(Code::kNotFound,
-                   "no model named and none in the store {}: name a .gguf file, or add one: millrace add FILE --alias NAME",
-                   store.root());
+      return Error(
+          Code::kNotFound,
+          "no model named and none in the store {}: name a .gguf file or a directory, or add one: millrace add FILE --alias NAME",
+          store.root());
     }
   }
   std::vector<gateway::ModelOptions> models;
@@ -189,7 +190,8 @@ LogLevel ParseLevel(const std::string& name) {
 void AddServe(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("serve", "Serve models over HTTP (OpenAI chat API) until Ctrl-C");
-  command->add_option("models", options->models, "Names of the store or .gguf files; without any, every model of the store");
+  command->add_option("models", options->models,
+                      "Names of the store, .gguf files or directories; without any, every model of the store");
   command->add_option("--host", options->gateway.address, "Address to listen on; one that is not loopback demands --api-key")
       ->check(CheckIpAddress)
       ->capture_default_str();
@@ -212,6 +214,8 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command->add_flag("--reference", options->worker.reference, "Slow float arithmetic that the fast paths are tested against");
+  command->add_option("--quantize", options->worker.quantise, "Quantise float weights to so many bits while loading: 4 or 8")
+      ->check(CLI::IsMember({4, 8}));
   command->add_option("--isa", options->worker.isa, "Force an instruction set: scalar, avx2")
       ->check(CLI::IsMember({"scalar", "avx2"}));
   command

@@ -91,11 +91,13 @@ Result<std::string> FindWorkerProgram(const std::string& configured, const char*
   return Error(Code::kNotFound, "the program {} is in none of these places: {}", name, tried);
 }
 
-Result<std::unique_ptr<WorkerLink>> ProcessLauncher::Launch(const ipc::Attach& attach, int model_fd, WorkerEvents events) {
+Result<std::unique_ptr<WorkerLink>> ProcessLauncher::Launch(const ipc::Attach& attach, std::span<const int> model_fds,
+                                                            WorkerEvents events) {
   ASSIGN_OR_RETURN(ipc::GatewayChannel channel, ipc::GatewayChannel::Create(attach.incarnation));
   ASSIGN_OR_RETURN(auto sockets, ControlSocket::CreatePair());
   const auto shared = channel.WorkerFds();
-  const std::vector<int> fds = {shared[ipc::kSegmentFd], shared[ipc::kWorkerWakeFd], shared[ipc::kGatewayWakeFd], model_fd};
+  std::vector<int> fds = {shared[ipc::kSegmentFd], shared[ipc::kWorkerWakeFd], shared[ipc::kGatewayWakeFd]};
+  fds.insert(fds.end(), model_fds.begin(), model_fds.end());
   // Sent before the child exists: it waits in the socket, and a child that cannot start costs nothing but the socket.
   RETURN_IF_ERROR(sockets.first.Send(ipc::Encode(attach), fds));
   SpawnOptions options;

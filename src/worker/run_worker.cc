@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "ipc/channel.h"
@@ -20,25 +21,26 @@ namespace {
 
 constexpr std::chrono::seconds kAttachTimeout{10};
 constexpr std::chrono::seconds kPushTimeout{5};
-constexpr size_t kModelFd = ipc::kChannelFds;  // comes after the channel's
-constexpr size_t kAttachFds = ipc::kChannelFds + 1;
 
 struct Attached {
   ipc::Attach attach;
   ipc::WorkerChannel channel;
-  UniqueFd model;
+  std::vector<UniqueFd> model;  // one for each of attach.files
 };
 
 Result<Attached> OpenAttach(ControlPacket packet) {
   Attached attached;
   ASSIGN_OR_RETURN(attached.attach, ipc::DecodeAttach(packet.bytes));
-  if (packet.fds.size() != kAttachFds) {
-    return Error(Code::kDataLoss, "attach: expected {} descriptors, found {}", kAttachFds, packet.fds.size());
+  // Those of the model come after the channel's.
+  const size_t expected = ipc::kChannelFds + attached.attach.files.size();
+  if (packet.fds.size() != expected || attached.attach.files.empty()) {
+    return Error(Code::kDataLoss, "attach: expected {} descriptors and at least one file, found {} descriptors and {} files",
+                 expected, packet.fds.size(), attached.attach.files.size());
   }
   std::array<UniqueFd, ipc::kChannelFds> fds;
   for (size_t i = 0; i < fds.size(); ++i) fds[i] = std::move(packet.fds[i]);
   ASSIGN_OR_RETURN(attached.channel, ipc::WorkerChannel::Open(std::move(fds), attached.attach.incarnation));
-  attached.model = std::move(packet.fds[kModelFd]);
+  for (size_t i = fds.size(); i < packet.fds.size(); ++i) attached.model.push_back(std::move(packet.fds[i]));
   return attached;
 }
 
@@ -66,6 +68,7 @@ Result<LoadedModel> Load(Attached& attached, const BackendRow& backend) {
   options.kv_type = static_cast<model::KvType>(attached.attach.kv_type);
   options.reference = attached.attach.reference;
   options.isa = attached.attach.isa;
+  options.quantise = attached.attach.quantise;
   options.on_step = BlameIn(channel.vitals());
   options.progress = [&channel](size_t done, size_t total) {
     channel.vitals().Beat();
@@ -73,8 +76,10 @@ Result<LoadedModel> Load(Attached& attached, const BackendRow& backend) {
     ipc::Push(channel.up(), ipc::Loading{static_cast<uint32_t>(done), static_cast<uint32_t>(total)});
   };
   options.progress(0, 1);
-  ASSIGN_OR_RETURN(LoadedModel model, LoadModelFromFile(attached.model.get(), options));
-  attached.model.Reset();
+  std::vector<int> fds;
+  for (const UniqueFd& fd : attached.model) fds.push_back(fd.get());
+  ASSIGN_OR_RETURN(LoadedModel model, LoadModelFromFiles(attached.attach.files, fds, options));
+  attached.model.clear();
   return model;
 }
 
