@@ -128,6 +128,14 @@ def test_timings(server):
     assert set(timings["hops"]) >= {"parse_ms", "template_ms", "tokenise_ms", "queue_ms", "prefill_ms", "decode_ms"}
 
 
+def test_timings_of_an_answer_that_a_stop_string_ended(server):
+    status, reply = server.post("/v1/chat/completions", {"model": "smollm2", "messages": [{"role": "user", "content": "Count: one, two, three."}],
+                                                         "temperature": 0, "max_tokens": 60, "stop": [" the", ".", " two"], "ignore_eos": True})
+    assert status == 200 and reply["choices"][0]["finish_reason"] == "stop" and reply["usage"]["completion_tokens"] > 2
+    timings = reply["timings"]
+    assert timings["gb_s"] > 0 and timings["bytes_per_token"] > 90e6 and timings["mean_batch"] >= 1 and timings["decode_tok_s"] > 0
+
+
 def test_many_at_once_say_the_same_as_alone(server):
     import concurrent.futures
     body = {"model": "smollm2", "temperature": 0.8, "seed": 7, "max_tokens": 30}

@@ -94,17 +94,65 @@ def test_client_that_goes_away_is_cancelled(server):
     assert server.wait_until(lambda: server.model_state()["running"] == 0, 5)
 
 
-def test_stalled_reader_hurts_nobody(server):
-    """A client that never reads its stream must not slow down or block another one."""
-    alias = server.model_state()["id"]
-    stalled = socket.create_connection(("127.0.0.1", server.port))
-    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    body = json.dumps({"model": alias, **LONG, "max_tokens": 3000}).encode()
-    stalled.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-    time.sleep(0.2)
+class SlowReader:
+    """A streamed request over a socket that holds only a few KiB, so that what is not read stays with the server."""
+
+    def __init__(self, server, **options):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before connecting: it decides the window
+        self.socket.settimeout(30)
+        self.socket.connect(("127.0.0.1", server.port))
+        body = json.dumps({"model": server.model_state()["id"], **LONG, **options}).encode()
+        self.socket.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                            b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self.seen = b""
+
+    def read_until(self, mark):
+        """Until `mark` or the end; what came."""
+        while mark not in self.seen:
+            try:
+                got = self.socket.recv(4096)
+            except ConnectionError:
+                got = b""
+            if not got:
+                break
+            self.seen += got
+        return self.seen
+
+    def unsent_bytes(self):
+        """What the server's kernel still holds for this client."""
+        port = f":{self.socket.getsockname()[1]:04X}"
+        for row in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, _, remote, _, queues = row.split()[:5]
+            if remote.endswith(port):
+                return int(queues.split(":")[0], 16)
+        return 0
+
+
+def test_reader_that_pauses_in_mid_stream_loses_nothing(server):
+    reader = SlowReader(server, max_tokens=400)
+    reader.read_until(b'"content":"')
+    assert server.wait_until(lambda: server.model_state()["running"] == 0)
+    assert reader.unsent_bytes() > 0, "nobody was stalled"
+    stream = reader.read_until(b"[DONE]")
+    assert b"[DONE]" in stream and b'"completion_tokens":400' in stream
+
+
+def test_reader_that_stalls_in_mid_stream_hurts_nobody(server):
+    """Others are served all the while, and the stalled answer is given up long before its end instead of being hoarded."""
+    tokens = 7000
+    reader = SlowReader(server, max_tokens=tokens, logprobs=True, top_logprobs=20)
+    reader.read_until(b'"content":"')
+    served = 0
+    while server.model_state()["running"] > 0:
+        assert short_answer(server)[0] == 200
+        served += 1
+    assert served > 0
+    assert server.process.poll() is None
+    rest = reader.read_until(b"[DONE]")
+    assert b"[DONE]" not in rest and rest.count(b"data: ") < tokens
+    reader.socket.close()
     assert short_answer(server)[0] == 200
-    stalled.close()
-    assert server.wait_until(lambda: server.model_state()["running"] == 0, 5)
 
 
 def test_dying_gateway_takes_its_worker_along(millrace):
@@ -130,6 +178,16 @@ def test_sigterm_lets_a_stream_finish(millrace):
     rest = list(stream)
     assert rest[-1] == b"[DONE]"
     assert running.stop() == 0
+
+
+def test_second_signal_ends_at_once(tiny):
+    os.kill(tiny.worker_pid(), signal.SIGSTOP)
+    open_stream(tiny)
+    tiny.process.send_signal(signal.SIGTERM)
+    assert tiny.wait_until(lambda: "once more ends at once" in tiny.stderr())
+    tiny.process.send_signal(signal.SIGINT)
+    assert tiny.process.wait(10) == 0
+    assert "interrupted: ending at once" in tiny.stderr()
 
 
 def test_port_in_use(tiny, run):

@@ -139,7 +139,10 @@ class Writer:
         self.entries.append(head + b"".join(_value(element, value) for value in values))
 
     def add_tensor(self, name, values, type_id):
-        self.tensors.append((name, values.shape, type_id, quantize(values, type_id)))
+        self.add_encoded(name, values.shape, type_id, quantize(values, type_id))
+
+    def add_encoded(self, name, shape, type_id, content):
+        self.tensors.append((name, shape, type_id, content))
 
     def bytes(self):
         infos, data = b"", b""

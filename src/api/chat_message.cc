@@ -86,7 +86,8 @@ Complaint ReadMessage(const Json& json, const std::string& at, ChatMessage& mess
 }  // namespace
 
 Parsed<std::vector<ChatMessage>> ParseMessages(const Json& messages) {
-  if (!messages.is_array() || messages.items().empty()) return Mismatch("messages", "an array of at least one message", messages);
+  if (!messages.is_array()) return Mismatch("messages", "an array of at least one message", messages);
+  if (messages.items().empty()) return Invalid("messages", "'messages': must not be empty: expected at least one message");
   const size_t count = messages.items().size();
   if (count > kMaxMessages)
     return Invalid("messages", fmt::format("'messages': at most {} messages, found {}", kMaxMessages, count));

@@ -61,7 +61,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Messages, Refused,
     testing::Values(
-        Refusal{R"({"model":"m","messages":[]})", "messages", "at least one message"},
+        Refusal{R"({"model":"m","messages":[]})", "messages", "must not be empty"},
         Refusal{R"({"model":"m","messages":"hi"})", "messages", "found string 'hi'"},
         Refusal{R"({"model":"m","messages":["hi"]})", "messages[0]", "an object"},
         Refusal{R"({"model":"m","messages":[{"content":"x"}]})", "messages[0].role", "one of system"},

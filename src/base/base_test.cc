@@ -136,12 +136,22 @@ TEST(JsonTest, EscapesAndReplacesWhenWriting) {
 }
 
 TEST(NearestTest, FindsWhatWasMeant) {
-  constexpr std::string_view kNames[] = {"llama", "qwen2", "qwen3", "gemma3"};
-  EXPECT_EQ(Nearest("lama", kNames), "llama");
-  EXPECT_EQ(Nearest("qwen25", kNames), "qwen2");
-  EXPECT_EQ(Nearest("gemma", kNames), "gemma3");
-  EXPECT_EQ(Nearest("foo", kNames), "");
-  EXPECT_EQ(Nearest(std::string(65, 'a'), kNames), "");
+  constexpr std::string_view kNames[] = {"port", "host", "prefill-chunk", "threads", "top-p"};
+  EXPECT_EQ(Nearest("prot", kNames), "port");
+  EXPECT_EQ(Nearest("hst", kNames), "host");
+  EXPECT_EQ(Nearest("prefil_chunk", kNames), "prefill-chunk");
+  EXPECT_EQ(Nearest("thread", kNames), "threads");
+  EXPECT_EQ(Nearest("top_p", kNames), "top-p");
+}
+
+TEST(NearestTest, SaysNothingRatherThanNonsense) {
+  constexpr std::string_view kNames[] = {"port", "host"};
+  constexpr std::string_view kShort[] = {"ab", "a"};
+  EXPECT_EQ(Nearest("temperature", kNames), "");
+  EXPECT_EQ(Nearest("xy", kShort), "") << "every letter would change";
+  EXPECT_EQ(Nearest("", kShort), "");
+  EXPECT_EQ(Nearest(std::string(100000, 'x'), kNames), "");
+  EXPECT_EQ(Nearest("port", {}), "");
 }
 
 TEST(DTypeTest, GgufIdsMapBack) {

@@ -28,15 +28,14 @@ size_t Distance(std::string_view a, std::string_view b) {
 
 std::string_view Nearest(std::string_view name, std::span<const std::string_view> candidates) {
   std::string_view best;
-  size_t least = kMaxName + 1;
   if (name.size() > kMaxName) return best;
+  size_t least = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string_view candidate : candidates) {
     if (candidate.size() > kMaxName) continue;
     const size_t distance = Distance(name, candidate);
-    if (distance < least && distance * 3 <= std::max(name.size(), candidate.size())) {
-      best = candidate;
-      least = distance;
-    }
+    if (distance >= least || distance >= candidate.size()) continue;
+    least = distance;
+    best = candidate;
   }
   return best;
 }

@@ -6,8 +6,8 @@
 
 namespace millrace {
 
-// The candidate with the fewest insertions, deletions and replacements of a byte, if those are at most a third of the longer name's
-// length; else empty. Names longer than 64 bytes are like nothing.
+// The candidate that the fewest insertions, deletions and replacements of a byte make of `name`, if those are at most two or a third of
+// its length; else empty. Names longer than 64 bytes are like nothing: the work grows with their length.
 std::string_view Nearest(std::string_view name, std::span<const std::string_view> candidates);
 
 }  // namespace millrace

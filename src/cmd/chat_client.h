@@ -30,7 +30,7 @@ struct ChatAnswer {
 Result<ChatAnswer> AskChat(const HttpClient& client, const ChatOptions& options, const Json::Array& messages,
                            const std::function<void(std::string_view)>& on_text, const std::function<bool()>& stop);
 
-// "120 tokens, 312.4 tok/s, 30.2 GB/s = 87 % of the roof (34.6 GB/s), first token after 12 ms"
+// Of an answer that is over. "120 tokens, 312.4 tok/s, 30.2 GB/s = 87 % of the roof (34.6 GB/s), first token after 12 ms"
 std::string FiguresLine(const ChatAnswer& answer, double roof_gb_s);
 
 }  // namespace millrace::cmd

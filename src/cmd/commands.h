@@ -1,8 +1,6 @@
 // The commands of `millrace`. Each function declares its options on a subcommand and sets `exit_code` when the command has run.
-// Every option --some-name is also MILLRACE_SOME_NAME and the key some-name of the configuration file (see config_file.h).
+// Every option --some-name is also MILLRACE_SOME_NAME and the key some-name of the configuration file (see settings.h).
 #pragma once
-
-#include <string>
 
 namespace CLI {
 class App;
@@ -20,10 +18,5 @@ void AddTemplate(CLI::App& app, int& exit_code);
 void AddBench(CLI::App& app, int& exit_code);  // bench roof, bench model, bench quality
 void AddAdd(CLI::App& app, int& exit_code);    // add, list
 void AddVersion(CLI::App& app, int& exit_code);
-
-// "--max-tokens" -> "MILLRACE_MAX_TOKENS"
-std::string EnvironmentName(const std::string& option);
-// Gives every option of every subcommand its environment variable. Call once, after all Add… functions.
-void NameEnvironment(CLI::App& app);
 
 }  // namespace millrace::cmd

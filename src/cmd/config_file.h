@@ -7,19 +7,27 @@
 //   temperature = 0.2
 //
 // Read from --config, else MILLRACE_CONFIG, else $XDG_CONFIG_HOME/millrace/millrace.toml, else ~/.config/millrace/millrace.toml.
-// Order of precedence: command line, environment, file, default. An unknown table or key is an error.
+// This file knows TOML; which tables and keys there are is for settings.h.
 #pragma once
 
-#include <memory>
 #include <string>
+#include <vector>
 
-namespace CLI {
-class Config;
-}
+#include "base/status.h"
 
 namespace millrace::cmd {
 
-std::string DefaultConfigPath();
-std::shared_ptr<CLI::Config> MakeTomlConfig();
+// One key of the file, or a table without any (`key` is empty then).
+struct ConfigEntry {
+  std::vector<std::string> table;  // {"bench", "roof"} for [bench.roof]
+  std::string key;
+  std::vector<std::string> values;  // one; of an array: each
+  uint32_t line = 0;
+};
+
+std::string DefaultConfigPath();  // empty: no place for one
+
+// In the order of the file. kNotFound when there is no such file; every other failure is kInvalidArgument. Messages name file and line.
+Result<std::vector<ConfigEntry>> ReadConfigFile(const std::string& path);
 
 }  // namespace millrace::cmd

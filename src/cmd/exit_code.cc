@@ -29,6 +29,21 @@ ExitCode ExitCodeFor(Code code) {
   return kExitFailure;
 }
 
+Code CodeForExit(int exit_code) {
+  switch (exit_code) {
+    case kExitUsage:
+      return Code::kInvalidArgument;
+    case kExitNotFound:
+      return Code::kNotFound;
+    case kExitBadData:
+      return Code::kDataLoss;
+    case kExitNoMemory:
+      return Code::kResourceExhausted;
+    default:
+      return Code::kUnavailable;
+  }
+}
+
 int Fail(const Status& status) {
   std::fprintf(stderr, "millrace: %s\n", status.message().c_str());
   return ExitCodeFor(status.code());

@@ -18,6 +18,9 @@ enum ExitCode : int {
 
 ExitCode ExitCodeFor(Code code);
 
+// The kind of failure behind the exit code of another millrace; kUnavailable for codes without a kind of their own.
+Code CodeForExit(int exit_code);
+
 // Prints "millrace: MESSAGE" to standard error and returns the exit code for it.
 int Fail(const Status& status);
 

@@ -101,6 +101,16 @@ Result<HttpReply> Perform(const std::string& url, const std::string& key, const 
 
 }  // namespace
 
+std::string ServerUrl(std::string_view text) {
+  const size_t mark = text.find("://");
+  const std::string scheme(mark == std::string_view::npos ? "http://" : text.substr(0, mark + 3));
+  if (mark != std::string_view::npos) text.remove_prefix(mark + 3);
+  while (text.ends_with('/')) text.remove_suffix(1);
+  if (text.ends_with("/v1")) text.remove_suffix(3);
+  while (text.ends_with('/')) text.remove_suffix(1);
+  return scheme + std::string(text);
+}
+
 Result<HttpReply> HttpClient::Get(std::string_view path, int timeout_ms) const {
   Transfer transfer;
   return Perform(base_ + std::string(path), key_, nullptr, timeout_ms, transfer, nullptr);

@@ -16,10 +16,13 @@ struct HttpReply {
   std::string body;  // empty for streamed replies of status 200
 };
 
+// "http://127.0.0.1:11440" of what people write for it: without a scheme, with a slash at its end, with the /v1 that other clients want.
+std::string ServerUrl(std::string_view text);
+
 class HttpClient {
  public:
-  // `base` like "http://127.0.0.1:11440". `key` goes out as a bearer token unless empty.
-  HttpClient(std::string base, std::string key) : base_(std::move(base)), key_(std::move(key)) {}
+  // `base` as ServerUrl makes it. `key` goes out as a bearer token unless empty.
+  HttpClient(std::string_view base, std::string key) : base_(ServerUrl(base)), key_(std::move(key)) {}
 
   const std::string& base() const { return base_; }
 

@@ -1,5 +1,6 @@
 // The program `millrace`: command line, and with `serve` the gateway process.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -7,32 +8,12 @@
 
 #include "cmd/build_id.h"
 #include "cmd/commands.h"
-#include "cmd/config_file.h"
+#include "cmd/did_you_mean.h"
 #include "cmd/exit_code.h"
+#include "cmd/settings.h"
 #include "os/signals.h"
 
 namespace millrace::cmd {
-
-std::string EnvironmentName(const std::string& option) {
-  std::string name = "MILLRACE_";
-  for (const char c : option.substr(option.find_first_not_of('-'))) {
-    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  }
-  return name;
-}
-
-void NameEnvironment(CLI::App& app) {
-  for (CLI::Option* option : app.get_options()) {
-    const std::string name = option->get_single_name();
-    // A question about the program, or input of one command: neither belongs into an environment that all commands share.
-    const bool own = name == "help" || name == "version" || app.get_name() == "template" || app.get_name() == "inspect";
-    if (option->nonpositional() && !own) option->envname(EnvironmentName(name));
-  }
-  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
-    command->fallthrough();  // --config may stand behind the command too
-    NameEnvironment(*command);
-  }
-}
 
 namespace {
 
@@ -59,16 +40,27 @@ Status CheckCommand(const CLI::App& app, int argc, char** argv) {
   return Error(Code::kInvalidArgument, "no command '{}'; there are: {}", argv[1], known);
 }
 
+Status UnexpectedArgument(const CLI::App& app, const Settings& settings) {
+  const auto known = settings.KnownOptions();
+  std::string all;
+  for (const std::string& argument : app.remaining(true)) {
+    all += (all.empty() ? "'" : " ") + argument;
+    const std::string name = argument.substr(0, argument.find('='));
+    // A known one can still be in excess: behind a bare "--" it is no option.
+    if (!name.starts_with("-") || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    return Error(Code::kInvalidArgument, "no option '{}' here{}", name, DidYouMean(name, known));
+  }
+  return Error(Code::kInvalidArgument, "too many arguments: {}'. A text of several words needs quotes", all);
+}
+
 int Main(int argc, char** argv) {
   IgnoreBrokenPipes();
   CLI::App app("millrace: a server for large language models on your own machine", "millrace");
   app.require_subcommand(1);
   app.footer(kFooter);
-  app.set_config("--config", DefaultConfigPath(), "Configuration file (TOML)");
-  app.config_formatter(MakeTomlConfig());
-  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", std::string("millrace ") + std::string(Version()));
   app.failure_message(CLI::FailureMessage::simple);
+  Settings settings(app);
   int exit_code = kExitFailure;
   AddServe(app, exit_code);
   AddRun(app, exit_code);
@@ -80,14 +72,22 @@ int Main(int argc, char** argv) {
   AddTemplate(app, exit_code);
   AddBench(app, exit_code);
   AddVersion(app, exit_code);
-  NameEnvironment(app);
+  settings.Attach();
   if (const Status known = CheckCommand(app, argc, argv); !known.ok()) return Fail(known);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ConfigError& error) {
+    return Fail(Error(Code::kInvalidArgument, "{}", error.what()));
+  } catch (const CLI::ExtrasError&) {
+    return Fail(UnexpectedArgument(app, settings));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+  const bool settings_matter = exit_code == kExitUsage || exit_code == kExitNotFound || exit_code == kExitUnavailable;
+  if (const std::string origins = settings.Origins(); settings_matter && !origins.empty()) {
+    std::fprintf(stderr, "millrace: note: %s\n", origins.c_str());
+  }
+  if (exit_code == kExitOk && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
     return Fail(Error(Code::kInternal, "standard output could not be written: {}", std::strerror(errno)));
   }
   return exit_code;

@@ -3,17 +3,21 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <iterator>
 #include <thread>
 
+#include "base/utf8.h"
 #include "cmd/build_id.h"
 #include "cmd/chat_client.h"
 #include "cmd/commands.h"
 #include "cmd/exit_code.h"
 #include "cmd/store.h"
+#include "cmd/validators.h"
 #include "os/child.h"
+#include "os/random.h"
 #include "os/signals.h"
 #include "os/terminal.h"
 
@@ -62,8 +66,8 @@ Result<std::string> ReadAddress(int fd, Child& child) {
     if (text.back() == '\n') return text.substr(0, text.size() - 1);
   }
   const auto status = child.ReapWithin(std::chrono::seconds(5));
-  return Error(Code::kUnavailable, "the server did not start ({}); its reason stands above",
-               status ? status->ToString() : "no exit status");
+  return Error(status && !status->signalled ? CodeForExit(status->value) : Code::kUnavailable,
+               "the server did not start ({}); its reason stands above", status ? status->ToString() : "no exit status");
 }
 
 Result<Server> StartOwn(const Options& options) {
@@ -74,9 +78,13 @@ Result<Server> StartOwn(const Options& options) {
   UniqueFd write_end(ends[1]);
   SpawnOptions spawn;
   spawn.executable = program;
-  spawn.argv = {program,       "serve",  options.model, "--port", "0", "--ready-fd", fmt::format("{}", kInheritedFd),
-                "--log-level", "warning"};
-  // Only what was asked for here: the rest comes from the environment and the configuration file, as for any server.
+  spawn.argv = {
+      program,       "serve",  options.model, "--host", "127.0.0.1", "--port", "0", "--ready-fd", fmt::format("{}", kInheritedFd),
+      "--log-level", "warning"};
+  // Only what was asked for here: the rest comes from the environment and the configuration file, as for any server. Keys may be set
+  // there that we do not know, so it gets one that we do, and nobody else is served by what belongs to this chat.
+  const std::string key = fmt::format("{:016x}{:016x}", RandomU64(), RandomU64());
+  spawn.argv.insert(spawn.argv.end(), {"--api-key", "run=" + key});
   if (options.threads != 0) spawn.argv.insert(spawn.argv.end(), {"--threads", fmt::format("{}", options.threads)});
   if (options.context != 0) spawn.argv.insert(spawn.argv.end(), {"--context", fmt::format("{}", options.context)});
   spawn.inherited_fd = write_end.get();
@@ -84,7 +92,7 @@ Result<Server> StartOwn(const Options& options) {
   write_end.Reset();
   ASSIGN_OR_RETURN(const std::string url, ReadAddress(read_end.get(), child));
   std::fprintf(stderr, "started a server of its own at %s\n", url.c_str());
-  return Server{HttpClient(url, options.key), std::move(child)};
+  return Server{HttpClient(url, key), std::move(child)};
 }
 
 // A running server is asked by alias only: it may have another file under the name that a path would give.
@@ -122,6 +130,17 @@ double WaitForRoof(const HttpClient& client, const std::string& alias) {
   return 0;
 }
 
+// A terminal or a file may hold anything; a model is asked in UTF-8, and what was meant is not guessed.
+Status CheckUtf8(std::string_view what, std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    const size_t length = Utf8SequenceLength(text.substr(at));
+    if (length == 0) return Error(Code::kInvalidArgument, "{} is not UTF-8: byte {} fits nowhere", what, at + 1);
+    at += length;
+  }
+  return {};
+}
+
 class Conversation {
  public:
   Conversation(Server server, const Options& options, SignalQueue signals)
@@ -131,19 +150,26 @@ class Conversation {
 
   // Asks, prints the answer as it comes, keeps both in the history.
   Status Ask(std::string prompt, ChatAnswer* out) {
+    RETURN_IF_ERROR(CheckUtf8("the prompt", prompt));
     messages_.push_back(Message("user", std::move(prompt)));
-    const auto print = [](std::string_view text) {
-      std::fwrite(text.data(), 1, text.size(), stdout);
-      std::fflush(stdout);
+    int unwritten = 0;  // errno of the first failure to write
+    const auto print = [&unwritten](std::string_view text) {
+      if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) unwritten = errno;
     };
-    auto answer = AskChat(server_.client, options_.chat, messages_, print, [this] { return signals_.Next().has_value(); });
+    const auto stop = [this, &unwritten] { return unwritten != 0 || signals_.Next().has_value(); };
+    auto answer = AskChat(server_.client, options_.chat, messages_, print, stop);
+    if (unwritten != 0) return Error(Code::kInternal, "standard output could not be written: {}", std::strerror(unwritten));
     if (!answer.ok()) {
       messages_.pop_back();
       return answer.status();
     }
     std::fputs("\n", stdout);
     std::fflush(stdout);  // the figures go to another stream
-    messages_.push_back(Message("assistant", answer->text));
+    if (answer->interrupted && answer->text.empty()) {
+      messages_.pop_back();  // a question that was taken back
+    } else {
+      messages_.push_back(Message("assistant", answer->text));
+    }
     if (options_.stats && !answer->interrupted) {
       const double roof = WaitForRoof(server_.client, options_.chat.model);
       std::fprintf(stderr, "%s\n", FiguresLine(*answer, roof).c_str());
@@ -223,9 +249,6 @@ std::string ReadAll(int fd) {
 }
 
 Result<int> RunChat(Options& options) {
-  if (!std::isfinite(options.chat.temperature.value_or(0)) || !std::isfinite(options.chat.top_p.value_or(0))) {
-    return Error(Code::kInvalidArgument, "--temperature and --top-p: expected a number, found nan or inf");
-  }
   StoreEntry entry;
   if (options.server.empty()) {
     ASSIGN_OR_RETURN(entry, ResolveModel(options.model));
@@ -239,6 +262,8 @@ Result<int> RunChat(Options& options) {
   if (piped) options.prompt = ReadAll(STDIN_FILENO);
   if (piped && options.prompt.empty()) return Error(Code::kInvalidArgument, "nothing to ask: standard input is empty");
   if (options.asked && options.prompt.empty()) return Error(Code::kInvalidArgument, "nothing to ask: the prompt is empty");
+  RETURN_IF_ERROR(CheckUtf8("the prompt", options.prompt));
+  RETURN_IF_ERROR(CheckUtf8("the system message", options.system));
   ASSIGN_OR_RETURN(Server server, FindOrStart(options, entry.alias));
   ASSIGN_OR_RETURN(SignalQueue signals, SignalQueue::Capture({SIGINT}));
   Conversation conversation(std::move(server), options, std::move(signals));
@@ -257,17 +282,21 @@ void AddRun(CLI::App& app, int& exit_code) {
   CLI::Option* prompt = command->add_option("PROMPT", options->prompt, "Ask this once and exit");
   command->add_option("--system", options->system, "System message");
   command->add_option("--temperature", options->chat.temperature, "0 = always the most likely token")
+      ->check(CheckFinite)
       ->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", options->chat.top_p, "Sample from the most likely tokens of this total probability")
+      ->check(CheckFinite)
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", options->chat.seed, "The same seed gives the same answer");
   command->add_option("--max-tokens", options->chat.max_tokens, "End the answer after so many tokens")
       ->check(CLI::Range(1, 1 << 20));
-  command->add_option("--server", options->server, "Use this server instead of looking for one or starting one");
+  command->add_option("--server", options->server, "Use this server instead of looking for one or starting one")
+      ->check(CheckServer);
   command->add_option("--api-key", options->key, "Bearer token for the server");
   command->add_option("--threads", options->threads, "Of a server that is started; 0 = one per physical core")
       ->check(CLI::Range(0, 256));
-  command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192");
+  command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192")
+      ->check(CheckContext);
   command->add_flag("--stats", options->stats, "Print speed, bandwidth and time to first token after each answer");
   command->callback([options, prompt, &exit_code] {
     options->asked = prompt->count() > 0;

@@ -1,10 +1,10 @@
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "base/log.h"
 #include "cmd/build_id.h"
@@ -12,6 +12,7 @@
 #include "cmd/exit_code.h"
 #include "cmd/progress.h"
 #include "cmd/store.h"
+#include "cmd/validators.h"
 #include "gateway/gateway.h"
 #include "net/asio_loop.h"
 #include "net/loop.h"
@@ -58,16 +59,11 @@ Result<std::vector<gateway::ModelOptions>> ChooseModels(const Options& options) 
   return models;
 }
 
-// NAME=SECRET, or a bare secret that is called "default".
-Result<gateway::ApiKey> ParseKey(const std::string& text) {
+// NAME=SECRET, or a bare secret that is called "default"; CheckApiKey has seen it.
+gateway::ApiKey ParseKey(const std::string& text) {
   const size_t equals = text.find('=');
-  gateway::ApiKey key;
-  key.name = equals == std::string::npos ? "default" : text.substr(0, equals);
-  key.secret = equals == std::string::npos ? text : text.substr(equals + 1);
-  if (key.name.empty() || key.secret.size() < 8) {
-    return Error(Code::kInvalidArgument, "--api-key: expected NAME=SECRET or SECRET, with a secret of at least 8 characters");
-  }
-  return key;
+  if (equals == std::string::npos) return {"default", text};
+  return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
 // Watches the models come up: progress, one line when they are ready, and an end when none of them can ever be.
@@ -143,16 +139,8 @@ class StartWatch {
 };
 
 Status StartAndRun(Options options) {
-  constexpr uint32_t kLeastContext = 32;  // one block of keys and values
-  if (options.worker.context != 0 && options.worker.context < kLeastContext) {
-    return Error(Code::kInvalidArgument, "--context: expected 0 or at least {} tokens, found {}", kLeastContext,
-                 options.worker.context);
-  }
   ASSIGN_OR_RETURN(options.gateway.models, ChooseModels(options));
-  for (const std::string& text : options.keys) {
-    ASSIGN_OR_RETURN(auto key, ParseKey(text));
-    options.gateway.keys.push_back(std::move(key));
-  }
+  for (const std::string& text : options.keys) options.gateway.keys.push_back(ParseKey(text));
   options.gateway.build_id = BuildId();
   options.gateway.version = Version();
   options.gateway.drain_timeout_ns = int64_t{options.drain_seconds} * 1'000'000'000;
@@ -164,9 +152,11 @@ Status StartAndRun(Options options) {
   ASSIGN_OR_RETURN(SignalQueue signals, SignalQueue::Capture({SIGINT, SIGTERM}));
   const auto loop = net::MakeAsioLoop();
   ASSIGN_OR_RETURN(const auto gateway, gateway::Gateway::Create(*loop, std::move(options.gateway)));
-  ASSIGN_OR_RETURN(const auto signal_watch, loop->WatchReadable(signals.fd(), [&signals, &gateway] {
+  bool draining = false;
+  ASSIGN_OR_RETURN(const auto signal_watch, loop->WatchReadable(signals.fd(), [&signals, &gateway, &draining] {
     while (const auto signal = signals.Next()) {
-      LogInfo("{}: finishing running streams; once more ends at once", *signal == SIGINT ? "interrupted" : "asked to end");
+      const char* next = std::exchange(draining, true) ? "ending at once" : "finishing running streams; once more ends at once";
+      LogInfo("{}: {}", *signal == SIGINT ? "interrupted" : "asked to end", next);
       gateway->Drain(nullptr);
     }
   }));
@@ -196,10 +186,15 @@ void AddServe(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("serve", "Serve models over HTTP (OpenAI chat API) until Ctrl-C");
   command->add_option("models", options->models, "Names of the store or .gguf files; without any, every model of the store");
   command->add_option("--host", options->gateway.address, "Address to listen on; one that is not loopback demands --api-key")
+      ->check(CheckIpAddress)
       ->capture_default_str();
-  command->add_option("--port", options->gateway.port, "Port to listen on; 0 = any free one")->capture_default_str();
-  command->add_option("--api-key", options->keys, "NAME=SECRET or SECRET; clients must send it as bearer token");
+  command->add_option("--port", options->gateway.port, "Port to listen on; 0 = any free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  command->add_option("--api-key", options->keys, "NAME=SECRET or SECRET; clients must send it as bearer token")
+      ->check(CheckApiKey);
   command->add_option("--context", options->worker.context, "Tokens per conversation; 0 = what the model allows, at most 8192")
+      ->check(CheckContext)
       ->capture_default_str();
   command->add_option("--slots", options->worker.slots, "Requests that run at once, per model")
       ->check(CLI::Range(1, 256))
@@ -213,10 +208,13 @@ void AddServe(CLI::App& app, int& exit_code) {
   command->add_flag("--reference", options->worker.reference, "Slow float arithmetic that the fast paths are tested against");
   command->add_option("--isa", options->worker.isa, "Force an instruction set: scalar, avx2")
       ->check(CLI::IsMember({"scalar", "avx2"}));
-  command->add_option("--allowed-host", options->gateway.allowed_hosts,
-                      "Host names clients may use, beside localhost and addresses");
-  command->add_option("--allowed-origin", options->gateway.allowed_origins,
-                      "Browser origins that may call, like https://example.org");
+  command
+      ->add_option("--allowed-host", options->gateway.allowed_hosts, "Host names clients may use, beside localhost and addresses")
+      ->check(CheckHostName);
+  command
+      ->add_option("--allowed-origin", options->gateway.allowed_origins,
+                   "Browser origins that may call, like https://example.org")
+      ->check(CheckOrigin);
   command->add_option("--drain-timeout", options->drain_seconds, "Seconds that running answers get after Ctrl-C")
       ->check(CLI::Range(0, 3600))
       ->capture_default_str();
@@ -224,13 +222,11 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
   command->add_option("--ready-fd", options->ready_fd,
-                      "For programs: write the address to this descriptor once models are ready");
+                      "For programs: write the address to this descriptor once models are ready")
+      ->check(CheckOpenDescriptor);  // here, before we open anything ourselves: the number would be one of ours
   command->callback([options, &exit_code] {
     StartLog("millrace", ParseLevel(options->log_level));
-    // Asked before we open anything ourselves: the number would be one of ours.
-    const bool unusable = options->ready_fd >= 0 && fcntl(options->ready_fd, F_GETFD) < 0;
-    const Status status = unusable ? Error(Code::kInvalidArgument, "--ready-fd: descriptor {} is not open", options->ready_fd)
-                                   : StartAndRun(*options);
+    const Status status = StartAndRun(*options);
     exit_code = status.ok() ? kExitOk : Fail(status);
   });
 }

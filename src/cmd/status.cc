@@ -4,6 +4,7 @@
 #include "cmd/commands.h"
 #include "cmd/exit_code.h"
 #include "cmd/http_client.h"
+#include "cmd/validators.h"
 
 namespace millrace::cmd {
 
@@ -32,24 +33,32 @@ std::string Text(const Json& object, std::string_view key) {
 Status Show(const Options& options) {
   const HttpClient client(options.server, options.key);
   ASSIGN_OR_RETURN(const Json version, GetJson(client, "/version"));
+  if (version.Find("build") == nullptr) return Error(Code::kUnavailable, "{}: not a millrace server", client.base());
   ASSIGN_OR_RETURN(const Json health, GetJson(client, "/health"));
   const Json* models = health.Find("models");
   if (options.json) {
-    const Json all(Json::Object{{"server", Json(options.server)},
+    const Json all(Json::Object{{"server", Json(client.base())},
                                 {"version", Json(Text(version, "version"))},
                                 {"build", Json(Text(version, "build"))},
                                 {"models", models != nullptr ? *models : Json(Json::Array{})}});
     std::printf("%s\n", all.Write().c_str());
     return {};
   }
-  std::printf("%s: millrace %s (build %s)\n", options.server.c_str(), Text(version, "version").c_str(),
+  std::printf("%s: millrace %s (build %s)\n", client.base().c_str(), Text(version, "version").c_str(),
               Text(version, "build").c_str());
   if (models == nullptr || !models->is_array()) return {};
+  bool all_told = true;
   for (const Json& model : models->items()) {
-    std::printf("  %-24s %-9s pid %-7s %s running, %s waiting  %s\n", Text(model, "id").c_str(), Text(model, "state").c_str(),
-                Text(model, "pid").c_str(), Text(model, "running").c_str(), Text(model, "waiting").c_str(),
-                Text(model, "cause").c_str());
+    std::printf("  %-24s %-9s", Text(model, "id").c_str(), Text(model, "state").c_str());
+    if (model.Find("pid") != nullptr) {
+      std::printf(" pid %-7s %s running, %s waiting  %s", Text(model, "pid").c_str(), Text(model, "running").c_str(),
+                  Text(model, "waiting").c_str(), Text(model, "cause").c_str());
+    } else {
+      all_told = false;
+    }
+    std::printf("\n");
   }
+  if (!all_told) std::fprintf(stderr, "the server tells more to who has one of its keys: --api-key SECRET\n");
   return {};
 }
 
@@ -58,7 +67,7 @@ Status Show(const Options& options) {
 void AddStatus(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("status", "Show which server runs and what state its models are in");
-  command->add_option("--server", options->server, "Address of the server")->capture_default_str();
+  command->add_option("--server", options->server, "Address of the server")->check(CheckServer)->capture_default_str();
   command->add_option("--api-key", options->key, "Bearer token for the server");
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([options, &exit_code] {

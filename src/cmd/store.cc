@@ -1,5 +1,8 @@
 #include "cmd/store.h"
 
+#include <fmt/core.h>
+#include <unistd.h>
+
 #include <toml++/toml.h>
 #include <algorithm>
 #include <cctype>
@@ -47,7 +50,7 @@ Status WriteEntry(const fs::path& path, const StoreEntry& entry, const std::stri
       {"file", file}, {"sha256", entry.sha256}, {"bytes", static_cast<int64_t>(entry.bytes)}, {"source", entry.source}};
   if (entry.temperature) table.insert("temperature", *entry.temperature);
   if (entry.top_p) table.insert("top_p", *entry.top_p);
-  const fs::path part = path.string() + ".part";
+  const fs::path part = fmt::format("{}.{}.part", path.string(), getpid());
   {
     std::ofstream out(part);
     out << table << '\n';
@@ -58,11 +61,10 @@ Status WriteEntry(const fs::path& path, const StoreEntry& entry, const std::stri
   return ec ? FileError(path, ec) : Status();
 }
 
-// Copies through a .part file; a copy that fails leaves nothing.
+// Copies through a .part file; a copy that fails leaves nothing. The process's number: two of them may add the same file at once.
 Status CopyFile(const fs::path& from, const fs::path& to, const Store::Progress& progress) {
   std::error_code ec;
-  if (fs::exists(to, ec)) return {};
-  const fs::path part = to.string() + ".part";
+  const fs::path part = fmt::format("{}.{}.part", to.string(), getpid());
   const uint64_t total = fs::file_size(from, ec);
   std::ifstream in(from, std::ios::binary);
   std::ofstream out(part, std::ios::binary | std::ios::trunc);
@@ -82,6 +84,16 @@ Status CopyFile(const fs::path& from, const fs::path& to, const Store::Progress&
   }
   fs::rename(part, to, ec);
   return ec ? FileError(to, ec) : Status();
+}
+
+Status NoAlias(std::string_view text) {
+  return Error(Code::kInvalidArgument,
+               "'{}' is no alias: expected 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit", text);
+}
+
+std::string LowerCase(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
 }
 
 }  // namespace
@@ -104,12 +116,12 @@ Result<Store> Store::Default() {
 }
 
 Result<StoreEntry> Store::Find(std::string_view alias) const {
-  if (!IsAlias(alias))
-    return Error(Code::kInvalidArgument, "'{}' is no alias: expected letters, digits, '.', '_' and '-'", alias);
+  if (!IsAlias(alias)) return NoAlias(alias);
   const fs::path path = fs::path(root_) / "models" / (std::string(alias) + ".toml");
   std::error_code ec;
   if (fs::exists(path, ec)) return ReadEntry(path);
-  ASSIGN_OR_RETURN(const auto entries, List());
+  std::vector<Status> damaged;  // others' troubles
+  ASSIGN_OR_RETURN(const auto entries, List(&damaged));
   std::string known;
   for (const auto& entry : entries) known += (known.empty() ? "" : ", ") + entry.alias;
   return Error(Code::kNotFound,
@@ -117,26 +129,32 @@ Result<StoreEntry> Store::Find(std::string_view alias) const {
                root_, known.empty() ? "nothing" : known, alias);
 }
 
-Result<std::vector<StoreEntry>> Store::List() const {
+Result<std::vector<StoreEntry>> Store::List(std::vector<Status>* damaged) const {
   std::vector<StoreEntry> entries;
   std::error_code ec;
-  for (fs::directory_iterator it(fs::path(root_) / "models", ec), end; !ec && it != end; it.increment(ec)) {
+  const fs::path folder = fs::path(root_) / "models";
+  for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
     if (it->path().extension() != ".toml") continue;
-    ASSIGN_OR_RETURN(auto entry, ReadEntry(it->path()));
-    entries.push_back(std::move(entry));
+    auto entry = ReadEntry(it->path());
+    if (entry.ok()) {
+      entries.push_back(*std::move(entry));
+    } else if (damaged == nullptr) {
+      return entry.status();
+    } else {
+      damaged->push_back(entry.status());
+    }
   }
+  if (ec && ec != std::errc::no_such_file_or_directory) return FileError(folder, ec);
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.alias < b.alias; });
   return entries;
 }
 
 Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
-  if (!IsAlias(entry.alias)) {
-    return Error(Code::kInvalidArgument, "'{}' is no alias: expected letters, digits, '.', '_' and '-'", entry.alias);
-  }
+  if (!IsAlias(entry.alias)) return NoAlias(entry.alias);
   std::error_code ec;
-  if (!fs::is_regular_file(entry.file, ec)) return Error(Code::kNotFound, "{}: expected a regular file", entry.file);
+  RETURN_IF_ERROR(CheckModelPath(entry.file));
   ASSIGN_OR_RETURN(const std::string found, Sha256OfFile(entry.file, nullptr));
-  if (!entry.sha256.empty() && entry.sha256 != found) {
+  if (!entry.sha256.empty() && LowerCase(entry.sha256) != found) {
     return Error(Code::kDataLoss, "{}: expected SHA-256 {}, found {}: download it again", entry.file, entry.sha256, found);
   }
   entry.sha256 = found;
@@ -147,10 +165,23 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
     fs::create_directories(fs::path(root_) / folder, ec);
     if (ec) return FileError(fs::path(root_) / folder, ec);
   }
-  RETURN_IF_ERROR(CopyFile(entry.file, target, progress));
+  // What lies there may have been damaged since: its name tells what it should be.
+  const auto there = Sha256OfFile(target.string(), nullptr);
+  if (!there.ok() || *there != found) RETURN_IF_ERROR(CopyFile(entry.file, target, progress));
   RETURN_IF_ERROR(WriteEntry(fs::path(root_) / "models" / (entry.alias + ".toml"), entry, relative));
   entry.file = target.string();
   return entry;
+}
+
+// However a folder is named, it is one thing: a place where no model was found.
+Status CheckModelPath(const std::string& path) {
+  std::error_code ec;
+  if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file", path);
+  if (fs::is_directory(path, ec)) {
+    return Error(Code::kNotFound, "{}: expected a model file, found a folder that holds no model", path);
+  }
+  if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", path);
+  return {};
 }
 
 Result<StoreEntry> ResolveModel(std::string_view name) {
@@ -158,8 +189,7 @@ Result<StoreEntry> ResolveModel(std::string_view name) {
   std::error_code ec;
   const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf";
   if (looks_like_path) {
-    if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file", name);
-    if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", name);
+    RETURN_IF_ERROR(CheckModelPath(path.string()));
     StoreEntry entry;
     entry.alias = path.stem().string();
     entry.file = fs::absolute(path).string();

@@ -38,10 +38,11 @@ class Store {
   const std::string& root() const { return root_; }
 
   Result<StoreEntry> Find(std::string_view alias) const;
-  Result<std::vector<StoreEntry>> List() const;  // by alias
+  // By alias. An entry that cannot be read fails the whole, unless `damaged` takes what is wrong with it.
+  Result<std::vector<StoreEntry>> List(std::vector<Status>* damaged = nullptr) const;
 
   // Copies `entry.file` into the store (unless its bytes are there) and points the alias at it. An `entry.sha256` that is not
-  // empty must be the file's. Nothing is left behind on failure.
+  // empty must be the file's. Bytes in the store that are no longer what their name says are replaced. Nothing is left behind on failure.
   Result<StoreEntry> Add(StoreEntry entry, const Progress& progress);
 
  private:
@@ -49,6 +50,9 @@ class Store {
 };
 
 bool IsAlias(std::string_view name);  // [A-Za-z0-9][A-Za-z0-9._-]{0,63}
+
+// kNotFound when nothing is there or a folder without a model, kInvalidArgument when it is no regular file.
+Status CheckModelPath(const std::string& path);
 
 // A model as people name it: a path to a file, or an alias of the store. The error lists what there is.
 Result<StoreEntry> ResolveModel(std::string_view name);

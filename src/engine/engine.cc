@@ -248,6 +248,11 @@ void Engine::Append(Sequence& sequence, const Sampled& sampled, int64_t now) {
 void Engine::Finish(Sequence& sequence, FinishReason reason) {
   scheduler_.Remove(sequence);
   sequence.finish = reason;
+  Measure(sequence);
+}
+
+// Up to the newest step: once finished, a sequence keeps what was measured at its end.
+void Engine::Measure(Sequence& sequence) const {
   const Clocks& clocks = sequence.clocks;
   const StepTotals& begin = sequence.window_begin;
   Usage& usage = sequence.usage;
@@ -280,6 +285,7 @@ bool Engine::PublishOne(Sequence& sequence, OutputSink& sink) const {
   const uint32_t top_count = wants_logprobs ? static_cast<uint32_t>(sequence.sampling.top_logprobs) : 0;
   const std::span<const TokenId> all(sequence.tokens);
   bool last = false;
+  if (!finished) Measure(sequence);
   while (!last && (finished || sequence.published < sequence.output_tokens())) {
     const uint32_t first = sequence.published;
     const uint32_t count = std::min(sequence.output_tokens() - first, kMaxOutputTokens);

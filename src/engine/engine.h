@@ -48,7 +48,7 @@ struct Output {
   FinishReason finish = FinishReason::kNone;  // set in the last output of a request
   const Status* error = nullptr;              // set exactly when finish is kError; then no tokens
   const Clocks* clocks = nullptr;
-  const Usage* usage = nullptr;  // complete when finish is set
+  const Usage* usage = nullptr;  // up to the newest step
 };
 
 class OutputSink {
@@ -123,6 +123,7 @@ class Engine {
   void Commit(const Flight& flight, const model::StepResult& result);
   void Append(Sequence& sequence, const Sampled& sampled, int64_t now);
   void Finish(Sequence& sequence, FinishReason reason);
+  void Measure(Sequence& sequence) const;
   void Fail(Sequence& sequence, const Status& error);
   bool PublishOne(Sequence& sequence, OutputSink& sink) const;
   Sequence* Find(RequestId id);

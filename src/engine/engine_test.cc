@@ -49,6 +49,7 @@ class Collector final : public OutputSink {
     if (output.error != nullptr) answer.error = *output.error;
     answer.clocks = *output.clocks;
     answer.usage = *output.usage;
+    EXPECT_GE(answer.usage.completion_tokens, answer.tokens.size());
     return true;
   }
 

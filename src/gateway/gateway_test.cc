@@ -101,6 +101,17 @@ TEST(Chat, StopStringEndsTheAnswerAndCancelsTheWorker) {
   EXPECT_EQ(sim.launcher().cancels(), 1U);
 }
 
+TEST(Chat, StopStringLeavesTheFiguresOfTheWindowUpToIt) {
+  SimGateway sim;
+  sim.WaitReady();
+  const Json body = BodyOf(sim.Ask(kChat, ChatBody("gfedcba", R"("stop":"de")")));
+  const Json& timings = *body.Find("timings");
+  EXPECT_DOUBLE_EQ(timings.Find("gb_s")->as_double(), 5);
+  EXPECT_DOUBLE_EQ(timings.Find("percent_of_roof")->as_double(), 50);
+  EXPECT_EQ(*timings.Find("bytes_per_token")->as_int64(), 5'000'000);
+  EXPECT_DOUBLE_EQ(timings.Find("mean_batch")->as_double(), 1);
+}
+
 TEST(Chat, StopStringThatNeverCompletesIsSentAtTheEnd) {
   SimGateway sim;
   sim.WaitReady();

@@ -95,7 +95,7 @@ struct GatewayOptions {
   std::vector<ModelOptions> models;  // at least one
   std::string build_id;              // a worker of another build is refused
   std::string version;               // for /version and system_fingerprint
-  // Empty: millrace-worker from $MILLRACE_LIBEXEC, else beside this program, else ../libexec, else ../libexec/millrace.
+  // Empty: millrace-worker from $MILLRACE_LIBEXEC; where that is not set, beside this program, else ../libexec, else ../libexec/millrace.
   std::string worker_program;
   SupervisionLimits supervision;
   uint64_t random_key = 0;  // of seeds, ids and jitter; 0 = from the system. For runs that can be repeated

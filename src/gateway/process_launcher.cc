@@ -75,10 +75,10 @@ Result<std::string> FindWorkerProgram(const std::string& configured) {
   std::vector<std::string> places;
   if (!configured.empty()) {
     places.push_back(configured);
+  } else if (const char* chosen = std::getenv("MILLRACE_LIBEXEC"); chosen != nullptr && *chosen != '\0') {
+    places.push_back(std::string(chosen) + "/" +
+                     kProgramName);  // nowhere else: it would be another worker than the one asked for
   } else {
-    if (const char* folder = std::getenv("MILLRACE_LIBEXEC"); folder != nullptr && *folder != '\0') {
-      places.push_back(std::string(folder) + "/" + kProgramName);
-    }
     ASSIGN_OR_RETURN(const std::string own, OwnExecutable());
     const std::string folder = own.substr(0, own.rfind('/'));
     places.push_back(folder + "/" + kProgramName);

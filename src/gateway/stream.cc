@@ -154,7 +154,7 @@ api::Timings Stream::MeasureTimings(const ipc::Tokens& event, double roof_gb_s, 
     timings.mean_batch = event.usage->mean_batch;
     return timings;
   }
-  // Ended by a stop string: the worker's own account never comes.
+  // A worker that gives no account: what the clocks tell.
   timings.prompt_ms = std::max(hops.prefill_ms, 0.0);
   timings.decode_ms = std::max(hops.decode_ms, 0.0);
   timings.decode_steps = tokens_ > 0 ? tokens_ - 1 : 0;

@@ -187,7 +187,6 @@ void Fields(A& archive, typename A::template Ref<Tokens> m) {
   Fields(archive, m.clocks);
   bool has_usage = m.usage.has_value();
   archive.Truth(has_usage, "has_usage");
-  archive.Require(!has_usage || m.finish != FinishReason::kNone, "usage");
   if (!has_usage) return;
   if constexpr (A::kReads) m.usage.emplace();
   Fields(archive, *m.usage);

@@ -112,7 +112,7 @@ struct TokenLogprobs {
   std::vector<std::pair<TokenId, float>> top;  // best first, <= kMaxTopLogprobs
 };
 
-// What the engine did for a request; carried by its last event.
+// What the engine did for a request so far.
 struct Usage {
   uint32_t prompt_tokens = 0;
   uint32_t cached_tokens = 0;  // prompt tokens whose KV was reused
@@ -133,7 +133,7 @@ struct Tokens {
   std::vector<TokenLogprobs> logprobs;  // empty, or one per token
   FinishReason finish = FinishReason::kNone;
   HopClocks clocks;            // complete in the last event
-  std::optional<Usage> usage;  // only with finish
+  std::optional<Usage> usage;  // up to the last of `tokens`
 };
 
 // The request is over with an error. No event of it follows.

@@ -27,12 +27,18 @@ struct Tile {
     queries = data.Values(size_t{query_count} * head_dim);
     for (uint32_t q = 0; q < query_count; ++q) visible.push_back(1 + data.Below(kTilePositions));
     if (seed % 3 == 0) std::fill(visible.begin(), visible.end(), visible[0]);
+    if (seed % 4 == 1) {  // windows; of consecutive rows, or of rows that have nothing in common
+      softcap = seed % 8 == 1 ? 3.0F : 0.0F;
+      const uint32_t window = 1 + data.Below(seed % 8 == 5 ? 20 : 200);
+      for (const uint32_t end : visible) first.push_back(end > window ? end - window : 0);
+    }
     const uint32_t written = *std::max_element(visible.begin(), visible.end());
     for (uint32_t block = 0; block < kTileBlocks; ++block) {
       keys[block].assign(size_t{kBlockPositions} * head_dim, As(std::nanf(""), T{}));
       values[block].assign(size_t{kBlockPositions} * head_dim, As(std::nanf(""), T{}));
     }
-    for (uint32_t position = 0; position < written; ++position) {
+    const uint32_t earliest = first.empty() ? 0 : *std::min_element(first.begin(), first.end());
+    for (uint32_t position = earliest; position < written; ++position) {
       for (uint32_t d = 0; d < head_dim; ++d) {
         Key(position, d) = As(data.Value(), T{});
         Value(position, d) = As(data.Value(), T{});
@@ -58,10 +64,12 @@ struct Tile {
                                       .v_blocks = v.data(),
                                       .next_keys = {},
                                       .queries = q.data(),
+                                      .first = first.empty() ? nullptr : first.data() + begin,
                                       .visible = visible.data() + begin,
                                       .query_count = end - begin,
                                       .head_dim = head_dim,
                                       .scale = 1.0F / std::sqrt(static_cast<float>(head_dim)),
+                                      .softcap = softcap,
                                       .scratch = scratch,
                                       .states = states.data()});
     return states;
@@ -70,7 +78,8 @@ struct Tile {
   uint32_t head_dim;
   std::vector<std::vector<T>> keys, values;
   std::vector<float> queries;
-  std::vector<uint32_t> visible;
+  std::vector<uint32_t> first, visible;  // first: empty where all see everything from the start
+  float softcap = 0;
 };
 
 template <typename T>
@@ -79,7 +88,7 @@ using StoredTypes = testing::Types<uint16_t, float>;
 TYPED_TEST_SUITE(AttendTest, StoredTypes);
 
 TYPED_TEST(AttendTest, EveryTableGivesTheDefinitionsBits) {
-  for (uint32_t seed = 0; seed < 40; ++seed) {
+  for (uint32_t seed = 0; seed < 120; ++seed) {
     const uint32_t dims[] = {8, 16, 24, 64, 96, 128};
     const uint32_t count = 1 + seed % kMaxTileQueries;
     Tile<TypeParam> tile(seed, dims[seed % 6], count);
@@ -93,40 +102,47 @@ TYPED_TEST(AttendTest, EveryTableGivesTheDefinitionsBits) {
 
 TYPED_TEST(AttendTest, AQueryHasTheSameBitsAloneAndBesideOthers) {
   for (const Isa isa : AvailableIsas()) {
-    Tile<TypeParam> tile(5, 64, 11);
-    const std::vector<float> all = tile.States(TableFor(isa), 0, 11);
-    for (uint32_t q = 0; q < 11; ++q) {
-      const size_t floats = AttendStateFloats(64);
-      const std::vector<float> expected(all.begin() + static_cast<ptrdiff_t>(q * floats),
-                                        all.begin() + static_cast<ptrdiff_t>((q + 1) * floats));
-      ASSERT_TRUE(SameBits(expected, tile.States(TableFor(isa), q, q + 1))) << IsaName(isa) << " query " << q;
+    for (const uint32_t seed : {5U, 6U, 9U, 13U}) {
+      Tile<TypeParam> tile(seed, 64, 11);
+      const std::vector<float> all = tile.States(TableFor(isa), 0, 11);
+      for (uint32_t q = 0; q < 11; ++q) {
+        const size_t floats = AttendStateFloats(64);
+        const std::vector<float> expected(all.begin() + static_cast<ptrdiff_t>(q * floats),
+                                          all.begin() + static_cast<ptrdiff_t>((q + 1) * floats));
+        ASSERT_TRUE(SameBits(expected, tile.States(TableFor(isa), q, q + 1))) << IsaName(isa) << " query " << q;
+      }
     }
   }
 }
 
 TYPED_TEST(AttendTest, AgreesWithDoublePrecision) {
-  Tile<TypeParam> tile(7, 64, 4);
-  const std::vector<float> states = tile.States(kScalar, 0, 4);
-  for (uint32_t q = 0; q < 4; ++q) {
-    std::vector<double> weights(tile.visible[q]);
-    double sum = 0, maximum = -1e300;
-    for (uint32_t position = 0; position < weights.size(); ++position) {
-      double score = 0;
-      for (uint32_t d = 0; d < 64; ++d) score += static_cast<double>(tile.queries[q * 64 + d]) * Back(tile.Key(position, d));
-      weights[position] = score / 8;
-      maximum = std::max(maximum, weights[position]);
-    }
-    for (double& weight : weights) sum += weight = std::exp(weight - maximum);
-    std::vector<float> out(64);
-    kScalar.attend_finish(states.data() + q * AttendStateFloats(64), 64, out.data());
-    for (uint32_t d = 0; d < 64; ++d) {
-      double expected = 0, magnitudes = 0;
-      for (uint32_t position = 0; position < weights.size(); ++position) {
-        expected += weights[position] / sum * Back(tile.Value(position, d));
-        magnitudes += weights[position] / sum * std::fabs(Back(tile.Value(position, d)));
+  for (const uint32_t seed : {7U, 9U, 13U}) {  // everything, window and softcap, a narrow window
+    Tile<TypeParam> tile(seed, 64, 4);
+    const std::vector<float> states = tile.States(kScalar, 0, 4);
+    for (uint32_t q = 0; q < 4; ++q) {
+      const uint32_t first = tile.first.empty() ? 0 : tile.first[q];
+      std::vector<double> weights(tile.visible[q]);
+      double sum = 0, maximum = -1e300;
+      for (uint32_t position = first; position < weights.size(); ++position) {
+        double score = 0;
+        for (uint32_t d = 0; d < 64; ++d) score += static_cast<double>(tile.queries[q * 64 + d]) * Back(tile.Key(position, d));
+        weights[position] = tile.softcap == 0 ? score / 8 : tile.softcap * std::tanh(score / 8 / tile.softcap);
+        maximum = std::max(maximum, weights[position]);
       }
-      // Scores reach some hundreds here; their float rounding (64 additions) enters through exp.
-      EXPECT_NEAR(out[d], expected, magnitudes * 2e-3 + 1e-6);
+      for (uint32_t position = first; position < weights.size(); ++position) {
+        sum += weights[position] = std::exp(weights[position] - maximum);
+      }
+      std::vector<float> out(64);
+      kScalar.attend_finish(states.data() + q * AttendStateFloats(64), 64, out.data());
+      for (uint32_t d = 0; d < 64; ++d) {
+        double expected = 0, magnitudes = 0;
+        for (uint32_t position = first; position < weights.size(); ++position) {
+          expected += weights[position] / sum * Back(tile.Value(position, d));
+          magnitudes += weights[position] / sum * std::fabs(Back(tile.Value(position, d)));
+        }
+        // Scores reach some hundreds here; their float rounding (64 additions) enters through exp.
+        EXPECT_NEAR(out[d], expected, magnitudes * 2e-3 + 1e-6);
+      }
     }
   }
 }

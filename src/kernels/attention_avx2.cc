@@ -19,6 +19,11 @@ float ExpOne(float x) { return _mm256_cvtss_f32(Exp(_mm256_set1_ps(x))); }
 // prefetching starts anew at each of them.
 constexpr uint32_t kBlocksAhead = 2;
 
+template <typename T>
+uint32_t FirstOf(const AttendTileArgs<T>& args, uint32_t query) {
+  return args.first != nullptr ? args.first[query] : 0;
+}
+
 // Scores of kQ queries for kH half-blocks of 16 positions from half-block `half` on. Positions run across the lanes: no sum
 // across lanes, and each key is loaded (and widened) once for all queries.
 template <typename T, int kQ, int kH>
@@ -77,25 +82,34 @@ const T* AheadOfValues(const AttendTileArgs<T>& args, uint32_t block, uint32_t b
 template <typename T, int kQ>
 void ScoreQueries(const AttendTileArgs<T>& args, uint32_t query) {
   uint32_t longest = 0;
-  for (int q = 0; q < kQ; ++q) longest = args.visible[query + q] > longest ? args.visible[query + q] : longest;
+  uint32_t earliest = kTilePositions;
+  for (int q = 0; q < kQ; ++q) {
+    longest = args.visible[query + q] > longest ? args.visible[query + q] : longest;
+    earliest = FirstOf(args, query + q) < earliest ? FirstOf(args, query + q) : earliest;
+  }
   const uint32_t halves = (longest + 15) / 16;
   constexpr int kTogether = kQ <= 3 ? 2 : 1;  // enough independent sums to hide the latency of the multiply-add
-  uint32_t half = 0;
+  uint32_t half = earliest / 16;
   for (; half + kTogether <= halves; half += kTogether)
     ScoreHalves<T, kQ, kTogether>(args, query, half, AheadOfKeys(args, half / 2, (halves + 1) / 2));
   for (; half < halves; ++half) ScoreHalves<T, kQ, 1>(args, query, half, AheadOfKeys(args, half / 2, (halves + 1) / 2));
 }
 
-// Scores to weights, in place; maximum and denominator to the state. Lanes behind `visible` become 0.
-void SoftmaxTile(float* scores, uint32_t visible, float* maximum_out, float* sum_out) {
+// Scores to weights, in place; maximum and denominator to the state. Lanes outside of [first, visible) become 0, as far as the groups
+// of 16 reach in which they begin and end.
+void SoftmaxTile(float* scores, uint32_t first_visible, uint32_t visible, float softcap, float* state_tail) {
   const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
   __m256 maxima = lowest;
+  const uint32_t begin = first_visible / 16 * 16;
   const uint32_t padded = (visible + 15) / 16 * 16;
-  for (uint32_t at = 0; at < padded; at += 8) {
+  for (uint32_t at = begin; at < padded; at += 8) {
     const uint32_t left = visible > at ? visible - at : 0;
     __m256 s = _mm256_load_ps(scores + at);
-    if (left < 8) {
-      s = _mm256_blendv_ps(lowest, s, _mm256_castsi256_ps(FirstLanes(left)));
+    if (left < 8 || first_visible > at || softcap != 0) {
+      if (softcap != 0) s = Softcap(s, _mm256_set1_ps(softcap));
+      const uint32_t hidden = first_visible > at ? first_visible - at : 0;
+      s = _mm256_blendv_ps(lowest, s, _mm256_castsi256_ps(FirstLanes(left < 8 ? left : 8)));
+      s = _mm256_blendv_ps(s, lowest, _mm256_castsi256_ps(FirstLanes(hidden < 8 ? hidden : 8)));
       _mm256_store_ps(scores + at, s);
     }
     maxima = _mm256_max_ps(s, maxima);
@@ -107,7 +121,7 @@ void SoftmaxTile(float* scores, uint32_t visible, float* maximum_out, float* sum
   const __m256 shift = _mm256_set1_ps(maximum);
   __m256 low = _mm256_setzero_ps();
   __m256 high = _mm256_setzero_ps();
-  for (uint32_t at = 0; at < padded; at += 16) {
+  for (uint32_t at = begin; at < padded; at += 16) {
     const __m256 first = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at), shift));
     const __m256 second = Exp(_mm256_sub_ps(_mm256_load_ps(scores + at + 8), shift));
     _mm256_store_ps(scores + at, first);
@@ -115,13 +129,20 @@ void SoftmaxTile(float* scores, uint32_t visible, float* maximum_out, float* sum
     low = _mm256_add_ps(low, first);
     high = _mm256_add_ps(high, second);
   }
-  *maximum_out = maximum;
-  *sum_out = SumLanes(low, high);
+  state_tail[0] = maximum;
+  state_tail[1] = SumLanes(low, high);
 }
 
-// Weighted sums of positions [begin, end) for kQ queries and 8 * kD dimensions from `dim` on, on top of what the states hold.
+// Positions [begin, end) whose values are added to what the states hold; `fresh` where that is nothing yet.
+struct ValuePositions {
+  uint32_t begin;
+  uint32_t end;
+  bool fresh;
+};
+
+// Weighted sums for kQ queries and 8 * kD dimensions from `dim` on.
 template <typename T, int kQ, int kD>
-void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint32_t begin, uint32_t end) {
+void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, ValuePositions positions) {
   const size_t state_floats = AttendStateFloats(args.head_dim);
   const size_t head_dim = args.head_dim;
   float* states = args.states + query * state_floats + dim;
@@ -129,10 +150,12 @@ void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint
   const T* const* blocks = args.v_blocks;
   __m256 sum[kQ * kD];
   Unroll<kQ>([&](auto q) {
-    Unroll<kD>(
-        [&](auto i) { sum[q * kD + i] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(states + state_floats * q + 8 * i); });
+    Unroll<kD>([&](auto i) {
+      sum[q * kD + i] = positions.fresh ? _mm256_setzero_ps() : _mm256_loadu_ps(states + state_floats * q + 8 * i);
+    });
   });
-  for (uint32_t position = begin; position < end;) {
+  const uint32_t end = positions.end;
+  for (uint32_t position = positions.begin; position < end;) {
     const uint32_t block = position / kBlockPositions;
     const uint32_t stop = (block + 1) * kBlockPositions < end ? (block + 1) * kBlockPositions : end;
     const T* values = blocks[block] + position % kBlockPositions * head_dim + dim;
@@ -152,24 +175,37 @@ void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, uint
 }
 
 template <typename T, int kQ>
-void ValueRange(const AttendTileArgs<T>& args, uint32_t query, uint32_t begin, uint32_t end) {
+void ValueRange(const AttendTileArgs<T>& args, uint32_t query, ValuePositions positions) {
   uint32_t dim = 0;
   if constexpr (kQ == 1) {
-    for (; dim + 64 <= args.head_dim; dim += 64) AddValues<T, 1, 8>(args, query, dim, begin, end);
+    for (; dim + 64 <= args.head_dim; dim += 64) AddValues<T, 1, 8>(args, query, dim, positions);
   }
-  for (; dim + 32 <= args.head_dim; dim += 32) AddValues<T, kQ, 4>(args, query, dim, begin, end);
-  for (; dim < args.head_dim; dim += 8) AddValues<T, kQ, 1>(args, query, dim, begin, end);
+  for (; dim + 32 <= args.head_dim; dim += 32) AddValues<T, kQ, 4>(args, query, dim, positions);
+  for (; dim < args.head_dim; dim += 8) AddValues<T, kQ, 1>(args, query, dim, positions);
 }
 
-// What all kQ queries see is read once for all; the rest each query reads for itself, so that no weight of zero ever meets a
-// value that is not this sequence's (zero times infinity would not be zero).
+// What all kQ queries see is read once for all; what lies before and after each query reads for itself, so that no weight of zero ever
+// meets a value that is not this sequence's (zero times infinity would not be zero). Positions come in ascending order for each.
 template <typename T, int kQ>
 void ValueQueries(const AttendTileArgs<T>& args, uint32_t query) {
-  uint32_t shared = args.visible[query];
-  for (int q = 1; q < kQ; ++q) shared = args.visible[query + q] < shared ? args.visible[query + q] : shared;
-  ValueRange<T, kQ>(args, query, 0, shared);
+  uint32_t begin = 0;
+  uint32_t end = args.visible[query];
+  bool fresh = true;
+  for (int q = 0; q < kQ; ++q) {
+    begin = FirstOf(args, query + q) > begin ? FirstOf(args, query + q) : begin;
+    end = args.visible[query + q] < end ? args.visible[query + q] : end;
+  }
+  if (end < begin) end = begin;
+  for (uint32_t q = query; q < query + kQ; ++q) fresh = fresh && FirstOf(args, q) == begin;
+  if (!fresh) {
+    for (uint32_t q = query; q < query + kQ; ++q) {
+      const uint32_t stop = args.visible[q] < begin ? args.visible[q] : begin;
+      ValueRange<T, 1>(args, q, {FirstOf(args, q), stop, true});
+    }
+  }
+  ValueRange<T, kQ>(args, query, {begin, end, fresh});
   for (uint32_t q = query; q < query + kQ; ++q) {
-    if (args.visible[q] > shared) ValueRange<T, 1>(args, q, shared, args.visible[q]);
+    if (args.visible[q] > end) ValueRange<T, 1>(args, q, {end, args.visible[q], false});
   }
 }
 
@@ -182,7 +218,7 @@ void AttendTile(const AttendTileArgs<T>& args) {
   for (; query < args.query_count; ++query) ScoreQueries<T, 1>(args, query);
   for (uint32_t q = 0; q < args.query_count; ++q) {
     float* tail = args.states + q * AttendStateFloats(args.head_dim) + args.head_dim;
-    SoftmaxTile(args.scratch + size_t{q} * kTilePositions, args.visible[q], tail, tail + 1);
+    SoftmaxTile(args.scratch + size_t{q} * kTilePositions, FirstOf(args, q), args.visible[q], args.softcap, tail);
   }
   query = 0;
   for (; query + 3 <= args.query_count; query += 3) ValueQueries<T, 3>(args, query);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/kernel_test_data.h"
@@ -126,6 +127,27 @@ TEST(Elementwise, EveryTableGivesTheDefinitionsBits) {
       kScalar.silu_mul(a.data(), b.data(), count, expected.data());
       fast.silu_mul(a.data(), b.data(), count, found.data());
       same("silu_mul");
+      kScalar.silu(a.data(), count, expected.data());
+      fast.silu(a.data(), count, found.data());
+      same("silu");
+      kScalar.gelu_tanh(a.data(), count, expected.data());
+      fast.gelu_tanh(a.data(), count, found.data());
+      same("gelu_tanh");
+      kScalar.gelu_tanh_mul(a.data(), b.data(), count, expected.data());
+      fast.gelu_tanh_mul(a.data(), b.data(), count, found.data());
+      same("gelu_tanh_mul");
+      kScalar.softcap(a.data(), count, 0.7F, 3.0F, expected.data());
+      fast.softcap(a.data(), count, 0.7F, 3.0F, found.data());
+      same("softcap");
+      for (const float* bias : {static_cast<const float*>(nullptr), b.data()}) {
+        kScalar.layer_norm(a.data(), b.data(), bias, count, 1e-5F, expected.data());
+        fast.layer_norm(a.data(), b.data(), bias, count, 1e-5F, found.data());
+        same("layer_norm");
+      }
+      std::vector<float> in_place = a;
+      fast.rms_norm(a.data(), b.data(), count, 1e-5F, expected.data());
+      fast.rms_norm(in_place.data(), b.data(), count, 1e-5F, in_place.data());
+      ASSERT_TRUE(SameBits(expected, in_place)) << "rms_norm in place";
       kScalar.exp(a.data(), count, expected.data());
       fast.exp(a.data(), count, found.data());
       same("exp");
@@ -159,6 +181,73 @@ TEST(SiluMul, AgreesWithDoublePrecision) {
     if (std::fabs(gate[i]) > 80) continue;
     const double expected = gate[i] / (1 + std::exp(-static_cast<double>(gate[i]))) * up[i];
     EXPECT_NEAR(out[i], expected, std::fabs(expected) * 1e-6);
+  }
+}
+
+TEST(LayerNorm, AgreesWithDoublePrecision) {
+  TestData data(5);
+  const std::vector<float> x = data.Values(577), weight = data.Values(577), bias = data.Values(577);
+  double sum = 0, squares = 0;
+  for (const float value : x) sum += value;
+  const double mean = sum / 577;
+  for (const float value : x) squares += (value - mean) * (value - mean);
+  std::vector<float> y(577);
+  kScalar.layer_norm(x.data(), weight.data(), bias.data(), 577, 1e-5F, y.data());
+  for (size_t i = 0; i < 577; ++i) {
+    const double scaled = (x[i] - mean) / std::sqrt(squares / 577 + 1e-5) * weight[i];
+    EXPECT_NEAR(y[i], scaled + bias[i], (std::fabs(scaled) + std::fabs(bias[i]) + std::fabs(weight[i])) * 4e-6);
+  }
+}
+
+TEST(Softcap, IsATanhWithinAFewUnitsInTheLastPlace) {
+  std::vector<float> x = {0.0F, -0.0F, 1e-30F, -1e-30F, 1e30F, -1e30F, 3e38F, INFINITY};
+  for (float at = -22.0F; at < 22.0F; at += 0.00371F) x.push_back(at);
+  for (float at = 1e-8F; at < 1.0F; at *= 1.01F) x.push_back(at);
+  std::vector<float> y(x.size());
+  kScalar.softcap(x.data(), x.size(), 1.0F, 1.0F, y.data());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double expected = std::tanh(static_cast<double>(x[i]));
+    EXPECT_NEAR(y[i], expected, std::fabs(expected) * 5e-7) << x[i];
+    EXPECT_EQ(std::signbit(y[i]), std::signbit(x[i])) << x[i];
+    EXPECT_LE(std::fabs(y[i]), 1.0F) << x[i];
+  }
+  const float some[] = {30.0F, -80.0F};
+  float capped[2];
+  kScalar.softcap(some, 2, 0.5F, 50.0F, capped);
+  EXPECT_NEAR(capped[0], 50 * std::tanh(0.3), 2e-5);
+  EXPECT_NEAR(capped[1], 50 * std::tanh(-0.8), 3e-5);
+}
+
+TEST(NotANumber, StaysOne) {
+  for (const Isa isa : AvailableIsas()) {
+    const KernelTable& table = TableFor(isa);
+    const std::vector<float> x(9, std::nanf("")), one(9, 1.0F);
+    std::vector<float> y(9);
+    const auto all_nan = [&] { return std::all_of(y.begin(), y.end(), [](float value) { return std::isnan(value); }); };
+    table.softcap(x.data(), 9, 1.0F, 2.0F, y.data());
+    EXPECT_TRUE(all_nan());
+    table.gelu_tanh(x.data(), 9, y.data());
+    EXPECT_TRUE(all_nan());
+    table.silu(x.data(), 9, y.data());
+    EXPECT_TRUE(all_nan());
+    table.layer_norm(x.data(), one.data(), one.data(), 9, 1e-5F, y.data());
+    EXPECT_TRUE(all_nan());
+  }
+}
+
+TEST(GeluTanh, AgreesWithDoublePrecision) {
+  TestData data(6);
+  const std::vector<float> x = data.Values(4000), up = data.Values(4000);
+  std::vector<float> y(4000), gated(4000);
+  kScalar.gelu_tanh(x.data(), 4000, y.data());
+  kScalar.gelu_tanh_mul(x.data(), up.data(), 4000, gated.data());
+  for (size_t i = 0; i < 4000; ++i) {
+    const double u = std::sqrt(2 / M_PI) * (x[i] + 0.044715 * x[i] * static_cast<double>(x[i]) * x[i]);
+    if (u < -40) continue;  // nothing is left of it
+    const double expected = x[i] / (1 + std::exp(-2 * u));
+    // The exponent's own rounding counts as often as it is large.
+    EXPECT_NEAR(y[i], expected, std::fabs(expected) * (5e-7 + 4 * std::fabs(u) * 6e-8)) << x[i];
+    EXPECT_EQ(gated[i], y[i] * up[i]);
   }
 }
 

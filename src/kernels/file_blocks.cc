@@ -11,11 +11,6 @@ constexpr uint32_t kSuperCols = 256;  // columns of a K-quant's block
 constexpr uint32_t kSuperGroups = kSuperCols / kGroupCols;
 constexpr uint64_t kEachByte = 0x0101010101010101U;
 
-const std::byte* BlockAt(const FileMatrix& file, uint64_t row, uint32_t col) {
-  const DTypeInfo& info = Info(file.dtype);
-  return file.codes + (row * (file.cols / info.block_elements) + col / info.block_elements) * info.block_bytes;
-}
-
 // The low (shift 0) or high (shift 4) nibbles of `count` bytes, a multiple of 8.
 void ReadNibbles(const std::byte* from, uint32_t shift, uint32_t count, uint8_t* codes) {
   for (uint32_t i = 0; i < count; i += 8) {
@@ -37,8 +32,14 @@ void AddHighBits(const std::byte* from, uint32_t shift, uint32_t bits, uint8_t* 
 
 // Q5_0 and Q5_1: bit i of four bytes is bit 4 of element i.
 void AddFifthBits(const std::byte* from, uint8_t* codes) {
-  const auto bits = LoadAs<uint32_t>(from);
-  for (uint32_t i = 0; i < kGroupCols; ++i) codes[i] = static_cast<uint8_t>(codes[i] | (bits >> i & 1U) << 4);
+  for (uint32_t i = 0; i < kGroupCols; i += 8) {
+    uint64_t code;
+    std::memcpy(&code, codes + i, sizeof(code));
+    // Byte k keeps bit k of the eight; adding 127 moves whatever it is to the top bit.
+    const uint64_t spread = LoadAs<uint8_t>(from + i / 8) * kEachByte & 0x8040201008040201U;
+    code |= (spread + 0x7F * kEachByte) >> 3 & 0x10 * kEachByte;
+    std::memcpy(codes + i, &code, sizeof(code));
+  }
 }
 
 // Blocks of 32 columns.
@@ -86,44 +87,57 @@ void ReadStream(DType dtype, const std::byte* from, uint8_t* codes) {
 
 }  // namespace
 
-void ReadCodes(const FileMatrix& file, uint64_t row, uint32_t group, uint8_t (&codes)[kGroupCols]) {
-  const std::byte* block = BlockAt(file, row, group * kGroupCols);
-  switch (file.dtype) {
+FileRow::FileRow(const FileMatrix& file, uint64_t row)
+    : dtype_(file.dtype),
+      blocks_(file.codes + row * (file.cols / Info(file.dtype).block_elements) * Info(file.dtype).block_bytes),
+      block_bytes_(Info(file.dtype).block_bytes) {
+  if (!IsAffine(dtype_)) return;
+  number_bytes_ = NumberBytes(file.scale_dtype);
+  const size_t first = row * (file.cols / file.group) * number_bytes_;
+  scales_ = file.scales + first;
+  biases_ = file.biases + first;
+}
+
+void FileRow::ReadCodes(uint32_t group, uint8_t (&codes)[kGroupCols]) const {
+  const std::byte* small = blocks_ + size_t{group} * block_bytes_;
+  const std::byte* super = blocks_ + size_t{group / kSuperGroups} * block_bytes_;
+  switch (dtype_) {
     case DType::kQ4_0:
     case DType::kQ4_1:
     case DType::kQ5_0:
     case DType::kQ5_1:
-      return ReadSmallBlock(file.dtype, block, codes);
+      return ReadSmallBlock(dtype_, small, codes);
     case DType::kQ8_0:
-      std::memcpy(codes, block + offsetof(BlockQ8_0, qs), kGroupCols);
+      std::memcpy(codes, small + offsetof(BlockQ8_0, qs), kGroupCols);
       return;
     case DType::kQ4_K:
     case DType::kQ5_K:
     case DType::kQ6_K:
-      return ReadSuperBlock(file.dtype, block, group % kSuperGroups, codes);
+      return ReadSuperBlock(dtype_, super, group % kSuperGroups, codes);
     case DType::kAffine4:
     case DType::kAffine6:
     case DType::kAffine8:
-      return ReadStream(file.dtype, block, codes);
+      return ReadStream(dtype_, small, codes);
     default:
       CHECK(false, "float types have no codes");
   }
 }
 
-FileScales ScalesOf(const FileMatrix& file, PackedForm form, uint64_t row, uint32_t block) {
-  if (IsAffine(file.dtype)) {
-    const size_t at = (row * (file.cols / file.group) + block) * NumberBytes(file.scale_dtype);
-    return {.scale = file.scales + at, .bias = file.biases + at};
+FileScales FileRow::Scales(uint32_t block) const {
+  if (IsAffine(dtype_)) {
+    const size_t at = size_t{block} * number_bytes_;
+    return {.scale = scales_ + at, .bias = biases_ + at};
   }
-  const std::byte* from = BlockAt(file, row, block * Info(file.dtype).block_elements);
-  if (file.dtype == DType::kQ6_K) return {.scale = from + offsetof(BlockQ6_K, d), .bias = nullptr};
-  return {.scale = from, .bias = InfoOf(form).scales == ScaleKind::kScale ? nullptr : from + 2};  // d first, then m or dmin
+  const std::byte* from = blocks_ + size_t{block} * block_bytes_;
+  if (dtype_ == DType::kQ6_K) return {.scale = from + offsetof(BlockQ6_K, d), .bias = nullptr};
+  const bool alone = dtype_ == DType::kQ4_0 || dtype_ == DType::kQ5_0 || dtype_ == DType::kQ8_0;
+  return {.scale = from, .bias = alone ? nullptr : from + 2};  // d first, then m or dmin
 }
 
-SecondLevel SecondLevelOf(const FileMatrix& file, uint64_t row, uint32_t block) {
+SecondLevel FileRow::ReadSecondLevel(uint32_t block) const {
   static_assert(offsetof(BlockQ4_K, scales) == offsetof(BlockQ5_K, scales));
   uint8_t packed[12];
-  std::memcpy(packed, BlockAt(file, row, block * kSuperCols) + offsetof(BlockQ4_K, scales), sizeof(packed));
+  std::memcpy(packed, blocks_ + size_t{block} * block_bytes_ + offsetof(BlockQ4_K, scales), sizeof(packed));
   SecondLevel out;
   for (uint32_t j = 0; j < 4; ++j) {
     out.scales[j] = packed[j] & 63U;
@@ -134,8 +148,8 @@ SecondLevel SecondLevelOf(const FileMatrix& file, uint64_t row, uint32_t block) 
   return out;
 }
 
-const std::byte* HalfScalesOf(const FileMatrix& file, uint64_t row, uint32_t block) {
-  return BlockAt(file, row, block * kSuperCols) + offsetof(BlockQ6_K, scales);
+const std::byte* FileRow::HalfScales(uint32_t block) const {
+  return blocks_ + size_t{block} * block_bytes_ + offsetof(BlockQ6_K, scales);
 }
 
 }  // namespace millrace::kernels

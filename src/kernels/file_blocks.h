@@ -9,26 +9,40 @@
 
 namespace millrace::kernels {
 
-// Codes of columns [32 group, 32 group + 32) of a row as a packed form stores them: unsigned, except those of 8 bits (int8_t in a byte;
-// of an affine type minus kAffine8Zero).
-void ReadCodes(const FileMatrix& file, uint64_t row, uint32_t group, uint8_t (&codes)[kGroupCols]);
-
-// The numbers of a block of `file`, still in its own number type: the scale (or d) and the bias (or minimum, or dmin); nullptr where the
-// type has none. `block` counts the blocks of a row.
+// The numbers of a block, still in their own type: the scale (or d) and the bias (or minimum, or dmin); nullptr where the type has none.
 struct FileScales {
   const std::byte* scale = nullptr;
   const std::byte* bias = nullptr;
 };
-FileScales ScalesOf(const FileMatrix& file, PackedForm form, uint64_t row, uint32_t block);
 
 // The second level of Q4_K and Q5_K: 8 scales and minima of 6 bits.
 struct SecondLevel {
   uint8_t scales[8];
   uint8_t minima[8];
 };
-SecondLevel SecondLevelOf(const FileMatrix& file, uint64_t row, uint32_t block);
 
-// The second level of Q6_K: 16 signed scales.
-const std::byte* HalfScalesOf(const FileMatrix& file, uint64_t row, uint32_t block);
+// One row of a quantised matrix that has passed PackedMatrixOf.
+class FileRow {
+ public:
+  FileRow() = default;
+  FileRow(const FileMatrix& file, uint64_t row);
+
+  // Codes of columns [32 group, 32 group + 32) as a packed form stores them: unsigned, except those of 8 bits (int8_t in a byte; of an
+  // affine type minus kAffine8Zero).
+  void ReadCodes(uint32_t group, uint8_t (&codes)[kGroupCols]) const;
+
+  // Of a block, counted along the row.
+  FileScales Scales(uint32_t block) const;
+  SecondLevel ReadSecondLevel(uint32_t block) const;  // kQ4_K, kQ5_K
+  const std::byte* HalfScales(uint32_t block) const;  // kQ6_K: 16 signed ones
+
+ private:
+  DType dtype_ = DType::kF32;
+  const std::byte* blocks_ = nullptr;
+  uint32_t block_bytes_ = 0;
+  uint32_t number_bytes_ = 0;  // of an affine type
+  const std::byte* scales_ = nullptr;
+  const std::byte* biases_ = nullptr;
+};
 
 }  // namespace millrace::kernels

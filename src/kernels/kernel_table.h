@@ -6,7 +6,7 @@
 //     and each addition is one fused multiply-add (std::fma in the definition);
 //   - float sums over a row (norms, F32 dot products, softmax denominators) run in 16 virtual lanes, element i in lane i mod 16,
 //     which are added by one fixed tree: i + 8, i + 4, i + 2, i + 1;
-//   - exp is one polynomial; division and square root are the exact ones; nothing is contracted (-ffp-contract=off).
+//   - exp is one polynomial, tanh and gelu are made of it (kernel_constants.h); division and square root are the exact ones; nothing is contracted (-ffp-contract=off).
 // The promise is for finite numbers: where a NaN comes in, a NaN comes out, but its sign and payload are unspecified.
 //
 // To add an instruction set: one file kernels_NAME.cc (or a few), one enumerator, one row in kernel_table.cc.
@@ -26,6 +26,8 @@ namespace millrace::kernels {
 
 enum class Isa : uint8_t { kScalar, kAvx2 };
 
+inline constexpr uint32_t kMinusSums = 6;  // numbers of QuantRows::minus_sums a group
+
 // Activation rows quantised to 8 bits, one scale per group of 32 columns, rows contiguous. x is about scale * code.
 // Biases and minima are multiplied with `sums`, made of the rounded codes: with the exact float sums the rounding errors of the
 // code part would no longer cancel, and the rms error would be about 2.4 times as large.
@@ -39,8 +41,13 @@ struct QuantRows {
   float* sums = nullptr;          // [rows, cols / 32]: scale * (integer sum of the group's codes)
   int16_t* minus_sums = nullptr;  // [rows, cols / 32, 3, 2]
   uint32_t cols = 0;              // a multiple of 32
+
+  // The same without the first `rows` rows.
+  QuantRows After(size_t rows) const {
+    const size_t groups = rows * (cols / 32);
+    return {codes + rows * cols, scales + groups, sums + groups, minus_sums + groups * kMinusSums, cols};
+  }
 };
-inline constexpr uint32_t kMinusSums = 6;  // numbers a group
 
 // Activations of a matrix product: what the form of the matrix wants (WantsQuantisedRows) must be there.
 struct InputRows {
@@ -62,17 +69,19 @@ inline constexpr uint32_t kMaxTileQueries = 32;  // queries of one AttendTile ca
 
 // One tile of attention: queries that share the keys and values of one KV head. T is uint16_t (binary16) or float.
 //   K block: [2][head_dim][16 positions]   V block: [32 positions][head_dim]
-// A query sees the first `visible` positions of the tile. What lies behind them in a block is never read as a value that counts.
+// A query sees positions [first, visible) of the tile. What lies outside of them in a block is never read as a value that counts.
 template <typename T>
 struct AttendTileArgs {
   const T* const* k_blocks = nullptr;  // kTileBlocks pointers, as many valid as the longest query needs
   const T* const* v_blocks = nullptr;
   const T* next_keys[2] = {};             // K blocks that the caller will read after this tile, or nullptr: only prefetched
   const float* const* queries = nullptr;  // each [head_dim]
+  const uint32_t* first = nullptr;        // per query, below visible; nullptr = 0 for all
   const uint32_t* visible = nullptr;      // per query, 1..kTilePositions
   uint32_t query_count = 0;               // 1..kMaxTileQueries
   uint32_t head_dim = 0;                  // a multiple of 8
   float scale = 0;
+  float softcap = 0;         // a score s becomes softcap * tanh(s / softcap); 0 = it stays
   float* scratch = nullptr;  // [query_count, kTilePositions], aligned to 32 bytes
   float* states = nullptr;   // out: [query_count, head_dim + 2], see AttendState
 };
@@ -105,10 +114,18 @@ struct KernelTable {
   const std::array<MatmulFn, kPackedForms>& matmul;  // by PackedForm
   MatmulFn MatmulOf(PackedForm form) const { return matmul[static_cast<size_t>(form)]; }
 
-  // y = x * (1 / sqrt(mean(x^2) + epsilon)) * weight, each [count].
+  // y = x * (1 / sqrt(mean(x^2) + epsilon)) * weight, each [count]. y may be x.
   void (*rms_norm)(const float* x, const float* weight, uint32_t count, float epsilon, float* y);
   // out = gate / (1 + exp(-gate)) * up, each [count]. out may be gate or up.
   void (*silu_mul)(const float* gate, const float* up, size_t count, float* out);
+  // y = (x - mean) * (1 / sqrt(mean((x - mean)^2) + epsilon)) * weight + bias, each [count]; bias may be nullptr. y may be x.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, uint32_t count, float epsilon, float* y);
+  // Activations without a gate, and gelu with one; out may be an input.
+  void (*silu)(const float* x, size_t count, float* out);
+  void (*gelu_tanh)(const float* x, size_t count, float* out);
+  void (*gelu_tanh_mul)(const float* gate, const float* up, size_t count, float* out);
+  // out = cap * tanh(x * scale / cap), each [count]. out may be x.
+  void (*softcap)(const float* x, size_t count, float scale, float cap, float* out);
   void (*rope)(float* head, const RopeArgs& args);
   void (*to_half)(const float* x, size_t count, uint16_t* out);
   void (*exp)(const float* x, size_t count, float* out);

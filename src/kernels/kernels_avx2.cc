@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/attention_avx2.h"
+#include "kernels/elementwise.h"
 #include "kernels/kernel_constants.h"
 #include "kernels/kernel_tables.h"
 #include "kernels/lanes_avx2.h"
@@ -209,6 +210,11 @@ constinit const KernelTable kAvx2Table = {
     .matmul = kAvx2Matmul,
     .rms_norm = RmsNorm,
     .silu_mul = SiluMul,
+    .layer_norm = avx2::LayerNorm,
+    .silu = avx2::Silu,
+    .gelu_tanh = avx2::GeluTanh,
+    .gelu_tanh_mul = avx2::GeluTanhMul,
+    .softcap = avx2::SoftcapAll,
     .rope = Rope,
     .to_half = ToHalf,
     .exp = ExpAll,

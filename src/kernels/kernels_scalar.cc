@@ -6,6 +6,9 @@
 #include <limits>
 
 #include "base/half.h"
+#include "kernels/attention_scalar.h"
+#include "kernels/elementwise.h"
+#include "kernels/exp_scalar.h"
 #include "kernels/kernel_constants.h"
 #include "kernels/kernel_tables.h"
 #include "kernels/lanes_scalar.h"
@@ -13,22 +16,6 @@
 
 namespace millrace::kernels {
 namespace {
-
-float LoadFloat(uint16_t half) { return HalfToFloat(half); }
-float LoadFloat(float value) { return value; }
-
-float Exp(float x) {
-  float c = x > kExpLow ? x : kExpLow;
-  c = c < kExpHigh ? c : kExpHigh;
-  const float n = std::fma(c, kExpLog2E, kExpRound) - kExpRound;
-  float r = std::fma(n, -kExpLn2High, c);
-  r = std::fma(n, -kExpLn2Low, r);
-  float p = kExpPolynomial[0];
-  for (uint32_t i = 1; i < 6; ++i) p = std::fma(p, r, kExpPolynomial[i]);
-  const float mantissa = std::fma(p, r * r, r) + 1.0F;
-  const uint32_t raised = std::bit_cast<uint32_t>(mantissa) + (static_cast<uint32_t>(static_cast<int32_t>(n)) << 23);
-  return x >= kExpLow ? std::bit_cast<float>(raised) : 0.0F;
-}
 
 void QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
   const uint32_t groups = out.cols / kGroupCols;
@@ -100,55 +87,6 @@ void ExpAll(const float* x, size_t count, float* out) {
   for (size_t i = 0; i < count; ++i) out[i] = Exp(x[i]);
 }
 
-template <typename T>
-float Score(const AttendTileArgs<T>& args, const float* query, uint32_t position) {
-  const T* keys = args.k_blocks[position / kBlockPositions] + position % kBlockPositions / kLanes * (kLanes * args.head_dim);
-  float sum = 0.0F;
-  for (uint32_t d = 0; d < args.head_dim; ++d) sum = std::fma(query[d], LoadFloat(keys[d * kLanes + position % kLanes]), sum);
-  return sum * args.scale;
-}
-
-template <typename T>
-void AttendTile(const AttendTileArgs<T>& args) {
-  for (uint32_t q = 0; q < args.query_count; ++q) {
-    float* scores = args.scratch + size_t{q} * kTilePositions;
-    float* state = args.states + q * AttendStateFloats(args.head_dim);
-    float maximum = -std::numeric_limits<float>::infinity();
-    for (uint32_t position = 0; position < args.visible[q]; ++position) {
-      scores[position] = Score(args, args.queries[q], position);
-      maximum = scores[position] > maximum ? scores[position] : maximum;
-    }
-    float lanes[kLanes] = {};
-    for (uint32_t position = 0; position < args.visible[q]; ++position) {
-      scores[position] = Exp(scores[position] - maximum);
-      lanes[position % kLanes] += scores[position];
-    }
-    for (uint32_t d = 0; d < args.head_dim; ++d) {
-      float sum = 0.0F;
-      for (uint32_t position = 0; position < args.visible[q]; ++position) {
-        const T* values = args.v_blocks[position / kBlockPositions] + position % kBlockPositions * args.head_dim;
-        sum = std::fma(scores[position], LoadFloat(values[d]), sum);
-      }
-      state[d] = sum;
-    }
-    state[args.head_dim] = maximum + 0.0F;  // one zero only
-    state[args.head_dim + 1] = SumLanes(lanes);
-  }
-}
-
-void AttendMerge(float* state, const float* next, uint32_t head_dim) {
-  const float maximum = state[head_dim] > next[head_dim] ? state[head_dim] : next[head_dim];
-  const float keep = Exp(state[head_dim] - maximum);
-  const float take = Exp(next[head_dim] - maximum);
-  for (uint32_t d = 0; d < head_dim; ++d) state[d] = std::fma(next[d], take, state[d] * keep);
-  state[head_dim] = maximum;
-  state[head_dim + 1] = std::fma(next[head_dim + 1], take, state[head_dim + 1] * keep);
-}
-
-void AttendFinish(const float* state, uint32_t head_dim, float* out) {
-  for (uint32_t d = 0; d < head_dim; ++d) out[d] = state[d] / state[head_dim + 1];
-}
-
 uint64_t ReadSum(const std::byte* data, size_t bytes) {
   uint64_t sums[8] = {};
   for (size_t at = 0; at < bytes; at += 64) {
@@ -169,13 +107,18 @@ constinit const KernelTable kScalarTable = {
     .matmul = kScalarMatmul,
     .rms_norm = RmsNorm,
     .silu_mul = SiluMul,
+    .layer_norm = scalar::LayerNorm,
+    .silu = scalar::Silu,
+    .gelu_tanh = scalar::GeluTanh,
+    .gelu_tanh_mul = scalar::GeluTanhMul,
+    .softcap = scalar::SoftcapAll,
     .rope = Rope,
     .to_half = ToHalf,
     .exp = ExpAll,
-    .attend_tile_f16 = AttendTile<uint16_t>,
-    .attend_tile_f32 = AttendTile<float>,
-    .attend_merge = AttendMerge,
-    .attend_finish = AttendFinish,
+    .attend_tile_f16 = scalar::AttendTileF16,
+    .attend_tile_f32 = scalar::AttendTileF32,
+    .attend_merge = scalar::AttendMerge,
+    .attend_finish = scalar::AttendFinish,
     .read_sum = ReadSum,
 };
 

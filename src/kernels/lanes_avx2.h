@@ -20,7 +20,7 @@ namespace {
 // plain loop GCC stores them back to memory at every step.
 template <int kCount, typename Fn>
 [[gnu::always_inline]] inline void Unroll(Fn&& fn) {
-  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) {
+  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) __attribute__((always_inline)) {
     (fn(std::integral_constant<int, kIndex>{}), ...);
   }(std::make_integer_sequence<int, kCount>{});
 }
@@ -64,6 +64,25 @@ inline __m256 Exp(__m256 x) {
   const __m256 in_range = _mm256_cmp_ps(x, _mm256_set1_ps(kExpLow), _CMP_GE_OQ);
   return _mm256_and_ps(_mm256_castsi256_ps(raised), in_range);
 }
+
+inline __m256 Tanh(__m256 x) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  const __m256 magnitude = _mm256_andnot_ps(sign, x);
+  const __m256 c = _mm256_min_ps(_mm256_set1_ps(kTanhHigh), _mm256_add_ps(magnitude, magnitude));  // in this order a NaN stays
+  const __m256 round = _mm256_set1_ps(kExpRound);
+  const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(c, _mm256_set1_ps(kExpLog2E), round), round);
+  __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2High), c);
+  r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2Low), r);
+  __m256 p = _mm256_set1_ps(kExpPolynomial[0]);
+  for (int i = 1; i < 6; ++i) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExpPolynomial[i]));
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  const __m256 power = _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+  const __m256 small = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r);
+  const __m256 e = _mm256_fmadd_ps(small, power, _mm256_sub_ps(power, _mm256_set1_ps(1.0F)));
+  return _mm256_or_ps(_mm256_div_ps(e, _mm256_add_ps(e, _mm256_set1_ps(2.0F))), _mm256_and_ps(x, sign));
+}
+
+inline __m256 Softcap(__m256 x, __m256 cap) { return _mm256_mul_ps(cap, Tanh(_mm256_div_ps(x, cap))); }
 
 }  // namespace
 }  // namespace millrace::kernels

@@ -1,16 +1,5 @@
 // The matrix products of quantised forms with AVX2: one template over forms, instantiated in matmul_avx2_*.cc a few forms each. Included
 // only by files that are compiled for AVX2; of packed_layout.h it uses constants only.
-//
-// 16-bit sums. A multiplication of bytes (maddubs) gives sums of two products q x, |x| <= 127, and must not exceed 32,767, for it
-// saturates; additions of 16 bits wrap, so only the final value must fit. A row and group has 32 columns in two 16-bit lanes, i.e. 8 such
-// pairs in each.
-//   4 bits    pair at most 2 * 15 * 127 = 3,810; all 8: 30,480. Minus 8 (Q4_0): at most 8 * 2 * 8 * 127 = 16,256.
-//   5 bits    pair at most 2 * 31 * 127 = 7,874; all 8 would not fit, but minus 16 they do: 8 * 2 * 16 * 127 = 32,512. So the chain begins
-//             with -16 times the activations in its columns, and for unsigned codes that is added back in 32 bits.
-//   6 bits    pair at most 2 * 63 * 127 = 16,002; minus 32, four pairs fit: 4 * 2 * 32 * 127 = 32,512. So the halves of a group (16
-//             columns) are chains of their own, each beginning with -32 times its activations.
-//   8 bits    |q| * (x with q's sign): a pair is at most 2 * 128 * 127 = 32,512, and each goes to 32 bits by itself.
-// Q6_K: each lane times its scale, at most 32,512 * 128, four of them: 16,646,144 < 2^24, exact even as a float.
 #pragma once
 
 #if defined(__AVX2__)
@@ -19,9 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/lanes_avx2.h"
+#include "kernels/matmul_dot_avx2.h"
 #include "kernels/matmul_forms_avx2.h"
 #include "kernels/matmul_scales_avx2.h"
 #include "kernels/packed_layout.h"
@@ -42,251 +31,123 @@ size_t PrefetchDistance(size_t strip_bytes) {
 
 // kBytes of what lies ahead; for each piece, so that consecutive pieces leave no line out.
 template <size_t kBytes>
-void Prefetch(const std::byte* ahead) {
+[[gnu::always_inline]] inline void Prefetch(const std::byte* ahead) {
   for (size_t at = 0; at < kBytes; at += 64) _mm_prefetch(ahead + at, _MM_HINT_T0);
 }
 
-// Integer sums are free to be reordered, and GCC does: across the steps of a loop it keeps all products alive and spills most of
-// them. This pins a sum where it stands.
-inline void Pin(__m256i& value) { __asm__("" : "+x"(value)); }
-
-// Four bytes, or two numbers of 16 bits, for all rows.
-inline __m256i Broadcast4(const void* x) {
-  int32_t four;
-  std::memcpy(&four, x, sizeof(four));
-  return _mm256_set1_epi32(four);
-}
-
-// kM activation rows from row m on, times kS strips. The weights are unpacked once for all rows, and each broadcast of activations
-// serves all strips: with one strip, four rows are bound by the loads.
-template <int kM, int kS>
-struct Tile {
-  const PackedMatrix& w;
-  const QuantRows& x;
-  const OutputRows& y;
-  size_t strip_bytes;
-  size_t m;
-  size_t strip;
-
-  size_t groups() const { return w.cols / kGroupCols; }
-  const int8_t* Codes(int i, size_t group) const { return x.codes + (m + size_t(i)) * x.cols + group * kGroupCols; }
-  size_t ScaleIndex(int i, size_t group) const { return (m + size_t(i)) * groups() + group; }
-  // Pair 0: columns 0-15, 1: 16-31, 2: all.
-  __m256i MinusSums(int i, size_t group, int pair) const {
-    return Broadcast4(x.minus_sums + kMinusSums * ScaleIndex(i, group) + 2 * pair);
-  }
-  void Store(const __m256 (&total)[kS][kM]) const {
-    for (int s = 0; s < kS; ++s) {
-      const size_t row = (strip + size_t(s)) * kStripRows;
-      const size_t count = w.rows - row;
-      for (int i = 0; i < kM; ++i) {
-        float* at = y.data + (m + size_t(i)) * y.stride + row;
-        StoreFirst(at, count, y.add ? _mm256_add_ps(LoadFirst(at, count), total[s][i]) : total[s][i]);
-      }
-    }
-  }
-};
-
-// ---- integer dot products of one group: planes[s] are its code planes in strip s ----
-
-// Columns 4 j + c (half 0) or 16 + 4 j + c (half 1) of 4, 5 or 6 bits.
-template <uint32_t kBits>
-[[gnu::always_inline]] inline __m256i UnpackCodes(const std::byte* planes, int j, int half) {
-  const __m256i both = Load32(planes + 32 * j);
-  const __m256i low = _mm256_and_si256(half == 0 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(0x0F));
-  if constexpr (kBits == 4) return low;
-  if constexpr (kBits == 5) {
-    const __m256i high = Load32(planes + 128);
-    const __m256i bit = half == 0 ? _mm256_slli_epi16(high, 4 - j) : _mm256_srli_epi16(high, j);
-    return _mm256_or_si256(low, _mm256_and_si256(bit, _mm256_set1_epi8(0x10)));
-  }
-  const __m256i high = Load32(planes + 128 + 32 * half);
-  const __m256i bits = j < 2 ? _mm256_slli_epi16(high, 4 - 2 * j) : _mm256_srli_epi16(high, 2 * j - 4);
-  return _mm256_or_si256(low, _mm256_and_si256(bits, _mm256_set1_epi8(0x30)));
-}
-
-template <int kM, int kS>
-using Sums = __m256i[kS][kM];
-
-// 4 and 5 bits: one chain, which leaves half sums in 16 bits.
-template <PackedForm kForm, int kM, int kS>
-[[gnu::always_inline]] inline void DotChained(const Tile<kM, kS>& tile, size_t group, const std::byte* planes,
-                                              Sums<kM, kS>& dot) {
-  constexpr uint32_t kBits = InfoOf(kForm).bits;
-  constexpr int kZeroBits = kBits == 5 ? 4 : InfoOf(kForm).zero == 8 ? 3 : 0;  // the chain begins with -2^kZeroBits times x
-  __m256i chain[kS][kM];
-  for (int i = 0; i < kM; ++i) {
-    const __m256i begin = kZeroBits > 0 ? _mm256_slli_epi16(tile.MinusSums(i, group, 2), kZeroBits) : _mm256_setzero_si256();
-    for (int s = 0; s < kS; ++s) chain[s][i] = begin;
-  }
-  Unroll<4>([&](auto j) __attribute__((always_inline)) {
-    __m256i low[kS];
-    __m256i high[kS];
-    for (int s = 0; s < kS; ++s) {
-      low[s] = UnpackCodes<kBits>(planes + size_t(s) * tile.strip_bytes, j, 0);
-      high[s] = UnpackCodes<kBits>(planes + size_t(s) * tile.strip_bytes, j, 1);
-    }
-    for (int i = 0; i < kM; ++i) {
-      const __m256i first = Broadcast4(tile.Codes(i, group) + 4 * j);
-      const __m256i second = Broadcast4(tile.Codes(i, group) + 16 + 4 * j);
-      for (int s = 0; s < kS; ++s) {
-        chain[s][i] = _mm256_add_epi16(chain[s][i], _mm256_maddubs_epi16(low[s], first));
-        chain[s][i] = _mm256_add_epi16(chain[s][i], _mm256_maddubs_epi16(high[s], second));
-        Pin(chain[s][i]);
-      }
-    }
-  });
-  for (int i = 0; i < kM; ++i) {
-    for (int s = 0; s < kS; ++s) dot[s][i] = _mm256_madd_epi16(chain[s][i], _mm256_set1_epi16(1));
-    if constexpr (kBits == 5 && InfoOf(kForm).zero == 0) {
-      const __m256i back = _mm256_madd_epi16(tile.MinusSums(i, group, 2), _mm256_set1_epi16(-16));
-      for (int s = 0; s < kS; ++s) dot[s][i] = _mm256_add_epi32(dot[s][i], back);
-    }
-  }
-}
-
-// What the 16-bit sums of half a group are multiplied with: for Q6_K the half scales, twice each; else ones.
-template <PackedForm kForm>
-[[gnu::always_inline]] inline __m256i HalfFactor(const std::byte* half_scales, int half) {
-  if constexpr (InfoOf(kForm).scales != ScaleKind::kHalves) return _mm256_set1_epi16(1);
-  const __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(half_scales)));
-  return half == 0 ? _mm256_unpacklo_epi16(words, words) : _mm256_unpackhi_epi16(words, words);
-}
-
-// 6 bits: a chain for each half. half_scales: 16 bytes of the group in the first strip's block, for Q6_K.
-template <PackedForm kForm, int kM, int kS>
-[[gnu::always_inline]] inline void DotHalves(const Tile<kM, kS>& tile, size_t group, const std::byte* planes,
-                                             const std::byte* half_scales, Sums<kM, kS>& dot) {
-  Unroll<2>([&](auto half) __attribute__((always_inline)) {
-    __m256i chain[kS][kM];
-    for (int i = 0; i < kM; ++i) {
-      const __m256i begin = _mm256_slli_epi16(tile.MinusSums(i, group, half), 5);
-      for (int s = 0; s < kS; ++s) chain[s][i] = begin;
-    }
-    Unroll<4>([&](auto j) __attribute__((always_inline)) {
-      __m256i codes[kS];
-      for (int s = 0; s < kS; ++s) codes[s] = UnpackCodes<6>(planes + size_t(s) * tile.strip_bytes, j, half);
-      for (int i = 0; i < kM; ++i) {
-        const __m256i four = Broadcast4(tile.Codes(i, group) + 16 * half + 4 * j);
-        for (int s = 0; s < kS; ++s) {
-          chain[s][i] = _mm256_add_epi16(chain[s][i], _mm256_maddubs_epi16(codes[s], four));
-          Pin(chain[s][i]);
-        }
-      }
-    });
-    for (int s = 0; s < kS; ++s) {
-      const __m256i factor = HalfFactor<kForm>(half_scales + size_t(s) * tile.strip_bytes, half);
-      for (int i = 0; i < kM; ++i) {
-        const __m256i sum = _mm256_madd_epi16(chain[s][i], factor);
-        dot[s][i] = half == 0 ? sum : _mm256_add_epi32(dot[s][i], sum);
-      }
-    }
-  });
-  if constexpr (InfoOf(kForm).zero == 0) {
-    for (int i = 0; i < kM; ++i) {
-      const __m256i back = _mm256_madd_epi16(tile.MinusSums(i, group, 2), _mm256_set1_epi16(-32));
-      for (int s = 0; s < kS; ++s) dot[s][i] = _mm256_add_epi32(dot[s][i], back);
-    }
-  }
-}
-
-template <int kM, int kS>
-[[gnu::always_inline]] inline void DotSigned(const Tile<kM, kS>& tile, size_t group, const std::byte* planes, Sums<kM, kS>& dot) {
-  for (int s = 0; s < kS; ++s) {
-    for (int i = 0; i < kM; ++i) dot[s][i] = _mm256_setzero_si256();
-  }
-  for (int j = 0; j < 8; ++j) {
-    __m256i code[kS];
-    __m256i magnitude[kS];
-    for (int s = 0; s < kS; ++s) {
-      code[s] = Load32(planes + size_t(s) * tile.strip_bytes + 32 * j);
-      magnitude[s] = _mm256_abs_epi8(code[s]);  // -128 becomes 128, read as unsigned
-    }
-    for (int i = 0; i < kM; ++i) {
-      const __m256i four = Broadcast4(tile.Codes(i, group) + 4 * j);
-      for (int s = 0; s < kS; ++s) {
-        const __m256i products = _mm256_maddubs_epi16(magnitude[s], _mm256_sign_epi8(four, code[s]));
-        dot[s][i] = _mm256_add_epi32(dot[s][i], _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
-        Pin(dot[s][i]);
-      }
-    }
-  }
-}
-
-// ---- tiles ----
-
 template <PackedForm kForm, int kM, int kS>
 [[gnu::always_inline]] inline void AddGroup(const Tile<kM, kS>& tile, const BlockScales<kForm> (&scales)[kS], size_t in_block,
-                                            size_t group, const Sums<kM, kS>& dot, __m256 (&total)[kS][kM]) {
+                                            const Sums<kM, kS>& dot, __m256 (&total)[kS][kM]) {
   constexpr ScaleKind kKind = InfoOf(kForm).scales;
   for (int s = 0; s < kS; ++s) {
     const __m256 scale_w = scales[s].Scale(in_block);
     __m256 bias_w;
     if constexpr (kKind == ScaleKind::kAffine || kKind == ScaleKind::kTwoLevel) bias_w = scales[s].Bias(in_block);
     for (int i = 0; i < kM; ++i) {
-      const size_t at = tile.ScaleIndex(i, group);
-      const __m256 scale = _mm256_mul_ps(scale_w, _mm256_broadcast_ss(tile.x.scales + at));
-      total[s][i] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(dot[s][i]), total[s][i]);
+      total[s][i] = _mm256_fmadd_ps(_mm256_mul_ps(scale_w, tile.Scale(i)), _mm256_cvtepi32_ps(dot[s][i]), total[s][i]);
       if constexpr (kKind == ScaleKind::kAffine || kKind == ScaleKind::kTwoLevel) {
-        total[s][i] = _mm256_fmadd_ps(bias_w, _mm256_broadcast_ss(tile.x.sums + at), total[s][i]);
+        total[s][i] = _mm256_fmadd_ps(bias_w, tile.Sum(i), total[s][i]);
       }
     }
   }
 }
 
-template <PackedForm kForm, int kM, int kS>
-void RunTile(const Tile<kM, kS>& tile) {
-  constexpr uint32_t kBits = InfoOf(kForm).bits;
-  constexpr size_t kPlanes = PlaneBytes(kForm);
-  constexpr bool kSuper = InfoOf(kForm).scales == ScaleKind::kTwoLevel || InfoOf(kForm).scales == ScaleKind::kHalves;
-  const size_t groups = kSuper ? 8 : tile.w.group / kGroupCols;
-  const size_t ahead = PrefetchDistance<kS>(tile.strip_bytes);
-  const std::byte* data = tile.w.data + tile.strip * tile.strip_bytes;
-  __m256 total[kS][kM] = {};
-  for (size_t group = 0; group < tile.groups();) {
-    BlockScales<kForm> scales[kS];
-    const std::byte* half_scales = data + 16;
-    for (int s = 0; s < kS; ++s) {
-      if (tile.m == 0) Prefetch<ScaleBytes(kForm)>(data + size_t(s) * tile.strip_bytes + ahead);
-      scales[s].Begin(data + size_t(s) * tile.strip_bytes);
-    }
-    data += ScaleBytes(kForm);
-    for (size_t in_block = 0; in_block < groups; ++in_block, ++group, data += kPlanes, half_scales += 16) {
-      for (int s = 0; s < kS && tile.m == 0; ++s) Prefetch<kPlanes>(data + size_t(s) * tile.strip_bytes + ahead);
-      Sums<kM, kS> dot;
-      if constexpr (kBits == 8) {
-        DotSigned(tile, group, data, dot);
-      } else if constexpr (kBits == 6) {
-        DotHalves<kForm>(tile, group, data, half_scales, dot);
-      } else {
-        DotChained<kForm>(tile, group, data, dot);
-      }
-      AddGroup<kForm>(tile, scales, in_block, group, dot, total);
+// What a call of Matmul works on.
+struct Job {
+  const PackedMatrix& w;
+  const QuantRows& x;
+  const OutputRows& y;
+  size_t strip_bytes;
+};
+
+template <int kM, int kS>
+[[gnu::always_inline]] inline void Store(const Job& job, size_t m, size_t strip, const __m256 (&total)[kS][kM]) {
+  for (int s = 0; s < kS; ++s) {
+    const size_t row = (strip + size_t(s)) * kStripRows;
+    const size_t count = job.w.rows - row;
+    for (int i = 0; i < kM; ++i) {
+      float* at = job.y.data + (m + size_t(i)) * job.y.stride + row;
+      StoreFirst(at, count, job.y.add ? _mm256_add_ps(LoadFirst(at, count), total[s][i]) : total[s][i]);
     }
   }
-  tile.Store(total);
+}
+
+// Activation rows from m on, strips from `strip` on. kGroups: groups of a block; 0 where only the matrix knows.
+template <PackedForm kForm, int kGroups, int kM, int kS>
+[[gnu::noinline]] void RunTile(const Job& job, size_t m, size_t strip) {
+  constexpr uint32_t kBits = InfoOf(kForm).bits;
+  constexpr size_t kPlanes = PlaneBytes(kForm);
+  const size_t in_blocks = kGroups != 0 ? kGroups : job.w.group / kGroupCols;
+  const size_t groups = job.w.cols / kGroupCols;
+  const size_t ahead = PrefetchDistance<kS>(job.strip_bytes);
+  const bool first = m == 0;
+  Tile<kM, kS> tile{.planes = job.w.data + strip * job.strip_bytes,
+                    .strip_bytes = job.strip_bytes,
+                    .codes = job.x.codes + m * job.w.cols,
+                    .scales = job.x.scales + m * groups,
+                    .sums = job.x.sums + m * groups,
+                    .minus_sums = job.x.minus_sums + m * groups * kMinusSums,
+                    .cols = job.w.cols,
+                    .groups = groups};
+  __m256 total[kS][kM] = {};
+  for (size_t left = groups; left > 0; left -= in_blocks) {
+    BlockScales<kForm> scales[kS];
+    const std::byte* half_scales = tile.planes + 16;
+    for (int s = 0; s < kS; ++s) {
+      if (first) Prefetch<ScaleBytes(kForm)>(tile.Planes(s) + ahead);
+      if constexpr (kGroups != 1) scales[s].Begin(tile.Planes(s));
+    }
+    tile.planes += ScaleBytes(kForm);
+    for (size_t in_block = 0; in_block < in_blocks; ++in_block, tile.Next(kPlanes), half_scales += 16) {
+      for (int s = 0; s < kS && first; ++s) Prefetch<kPlanes>(tile.Planes(s) + ahead);
+      Sums<kM, kS> dot;
+      if constexpr (kBits == 8) {
+        DotSigned(tile, dot);
+      } else if constexpr (kBits == 6) {
+        DotHalves<kForm>(tile, half_scales, dot);
+      } else {
+        DotChained<kForm>(tile, dot);
+      }
+      if constexpr (kGroups == 1) {  // only now: there are too few registers to keep them
+        for (int s = 0; s < kS; ++s) scales[s].Begin(tile.Planes(s) - ScaleBytes(kForm));
+      }
+      AddGroup<kForm>(tile, scales, in_block, dot, total);
+    }
+  }
+  Store(job, m, strip, total);
+}
+
+// All rows times kS strips.
+template <PackedForm kForm, int kGroups, int kS>
+void RunRows(const Job& job, size_t rows, size_t strip) {
+  size_t m = 0;
+  for (; rows - m >= 4; m += 4) RunTile<kForm, kGroups, 4, kS>(job, m, strip);
+  if (rows - m == 3) return RunTile<kForm, kGroups, 3, kS>(job, m, strip);
+  if (rows - m == 2) return RunTile<kForm, kGroups, 2, kS>(job, m, strip);
+  if (rows - m == 1) RunTile<kForm, kGroups, 1, kS>(job, m, strip);
+}
+
+// Strips outside, so that a strip is read from memory once and from the first-level cache for all further activation rows. A single row
+// takes one strip after the other: one stream, and its loads keep up with memory.
+template <PackedForm kForm, int kGroups>
+void RunStrips(const PackedMatrix& w, IndexRange strips, const QuantRows& x, uint32_t rows, const OutputRows& y) {
+  const size_t strip_bytes = size_t{w.cols} / w.group * (ScaleBytes(kForm) + size_t{w.group} / kGroupCols * PlaneBytes(kForm));
+  const Job job{w, x, y, strip_bytes};
+  size_t strip = strips.begin;
+  for (; rows > 1 && strip + 2 <= strips.end; strip += 2) RunRows<kForm, kGroups, 2>(job, rows, strip);
+  for (; strip < strips.end; ++strip) RunRows<kForm, kGroups, 1>(job, rows, strip);
 }
 
 }  // namespace
 
-// Strips outside, so that a strip is read from memory once and from the first-level cache for all further activation rows.
 template <PackedForm kForm>
 void avx2::Matmul(const PackedMatrix& w, IndexRange strips, const InputRows& x, uint32_t rows, const OutputRows& y) {
-  const size_t strip_bytes = size_t{w.cols} / w.group * (ScaleBytes(kForm) + size_t{w.group} / kGroupCols * PlaneBytes(kForm));
-  size_t strip = strips.begin;
-  if (rows >= 4) {
-    for (; strip + 2 <= strips.end; strip += 2) {
-      size_t m = 0;
-      for (; m + 4 <= rows; m += 4) RunTile<kForm>(Tile<4, 2>{w, x.quant, y, strip_bytes, m, strip});
-      for (; m < rows; ++m) RunTile<kForm>(Tile<1, 2>{w, x.quant, y, strip_bytes, m, strip});
-    }
+  if constexpr (InfoOf(kForm).scales == ScaleKind::kTwoLevel || InfoOf(kForm).scales == ScaleKind::kHalves) {
+    return RunStrips<kForm, 8>(w, strips, x.quant, rows, y);
+  } else if (InfoOf(kForm).scales == ScaleKind::kScale || w.group == kGroupCols) {
+    return RunStrips<kForm, 1>(w, strips, x.quant, rows, y);
   }
-  for (; strip < strips.end; ++strip) {
-    size_t m = 0;
-    for (; m + 4 <= rows; m += 4) RunTile<kForm>(Tile<4, 1>{w, x.quant, y, strip_bytes, m, strip});
-    for (; m + 2 <= rows; m += 2) RunTile<kForm>(Tile<2, 1>{w, x.quant, y, strip_bytes, m, strip});
-    for (; m < rows; ++m) RunTile<kForm>(Tile<1, 1>{w, x.quant, y, strip_bytes, m, strip});
-  }
+  if constexpr (InfoOf(kForm).scales == ScaleKind::kAffine) RunStrips<kForm, 0>(w, strips, x.quant, rows, y);
 }
 
 }  // namespace millrace::kernels

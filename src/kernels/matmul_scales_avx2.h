@@ -18,7 +18,7 @@ namespace {
 inline __m256i Load32(const std::byte* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
 
 template <DType kType>
-__m256 LoadNumbers(const std::byte* from) {
+[[gnu::always_inline]] inline __m256 LoadNumbers(const std::byte* from) {
   if constexpr (kType == DType::kF32) {
     return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
   } else if constexpr (kType == DType::kF16) {
@@ -34,8 +34,8 @@ template <PackedForm kForm, ScaleKind kKind = InfoOf(kForm).scales>
 struct BlockScales {  // kScale and kHalves
   __m256 scale;
 
-  void Begin(const std::byte* block) { scale = LoadHalves(block); }
-  __m256 Scale(size_t) const { return scale; }
+  [[gnu::always_inline]] void Begin(const std::byte* block) { scale = LoadHalves(block); }
+  [[gnu::always_inline]] __m256 Scale(size_t) const { return scale; }
 };
 
 template <PackedForm kForm>
@@ -43,14 +43,14 @@ struct BlockScales<kForm, ScaleKind::kAffine> {
   __m256 scale;
   __m256 bias;
 
-  void Begin(const std::byte* block) {
+  [[gnu::always_inline]] void Begin(const std::byte* block) {
     constexpr DType kType = InfoOf(kForm).scale_type;
     scale = LoadNumbers<kType>(block);
     bias = LoadNumbers<kType>(block + ScaleBytes(kForm) / 2);
     if constexpr (InfoOf(kForm).bits == 8) bias = _mm256_fmadd_ps(_mm256_set1_ps(float{kAffine8Zero}), scale, bias);
   }
-  __m256 Scale(size_t) const { return scale; }
-  __m256 Bias(size_t) const { return bias; }
+  [[gnu::always_inline]] __m256 Scale(size_t) const { return scale; }
+  [[gnu::always_inline]] __m256 Bias(size_t) const { return bias; }
 };
 
 template <PackedForm kForm>
@@ -60,7 +60,7 @@ struct BlockScales<kForm, ScaleKind::kTwoLevel> {
   __m256 d;
   __m256 minus_dmin;
 
-  void Begin(const std::byte* block) {
+  [[gnu::always_inline]] void Begin(const std::byte* block) {
     d = LoadHalves(block);
     minus_dmin = _mm256_xor_ps(LoadHalves(block + 16), _mm256_set1_ps(-0.0F));
     const __m256i low_scales = Load32(block + 32);
@@ -71,17 +71,17 @@ struct BlockScales<kForm, ScaleKind::kTwoLevel> {
     Unpack(low_minima, high, minima);
     Unpack(_mm256_srli_epi16(low_minima, 4), _mm256_srli_epi16(high, 2), minima + 32);
   }
-  __m256 Scale(size_t group) const { return _mm256_mul_ps(d, Widen(scales + 8 * group)); }
-  __m256 Bias(size_t group) const { return _mm256_mul_ps(minus_dmin, Widen(minima + 8 * group)); }
+  [[gnu::always_inline]] __m256 Scale(size_t group) const { return _mm256_mul_ps(d, Widen(scales + 8 * group)); }
+  [[gnu::always_inline]] __m256 Bias(size_t group) const { return _mm256_mul_ps(minus_dmin, Widen(minima + 8 * group)); }
 
  private:
   // Bits 0-3 of `low` and 4-5 of `high`.
-  static void Unpack(__m256i low, __m256i high, uint8_t* out) {
+  [[gnu::always_inline]] static void Unpack(__m256i low, __m256i high, uint8_t* out) {
     const __m256i six =
         _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(0x0F)), _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
     _mm256_store_si256(reinterpret_cast<__m256i*>(out), six);
   }
-  static __m256 Widen(const uint8_t* from) {
+  [[gnu::always_inline]] static __m256 Widen(const uint8_t* from) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
   }
 };

@@ -107,38 +107,41 @@ void WriteSixBits(std::byte* scales, uint32_t i, bool minimum, uint8_t value) {
   high |= static_cast<std::byte>((value >> 4) << (2 * upper + (minimum ? 4 : 0)));
 }
 
-// Scales of one row of a block that is zero so far.
-void WriteScales(const PackJob& job, uint64_t row, uint32_t block, std::byte* out) {
-  const FormInfo& info = InfoOf(job.matrix.form);
+// Scales of row r of a block that is zero so far.
+void WriteScales(const FormInfo& info, const FileRow& row, uint32_t r, uint32_t block, std::byte* out) {
   const uint32_t size = NumberBytes(info.scale_type);
-  const auto r = static_cast<uint32_t>(row % kStripRows);
-  const FileScales numbers = ScalesOf(job.file, job.matrix.form, row, block);
+  const FileScales numbers = row.Scales(block);
   std::memcpy(out + size_t{size} * r, numbers.scale, size);
   if (numbers.bias != nullptr) std::memcpy(out + size_t{size} * (kStripRows + r), numbers.bias, size);
   if (info.scales == ScaleKind::kTwoLevel) {
-    const SecondLevel level = SecondLevelOf(job.file, row, block);
+    const SecondLevel level = row.ReadSecondLevel(block);
     for (uint32_t group = 0; group < 8; ++group) {
       WriteSixBits(out + 32, 8 * group + r, false, level.scales[group]);
       WriteSixBits(out + 32, 8 * group + r, true, level.minima[group]);
     }
   }
   if (info.scales == ScaleKind::kHalves) {
-    const std::byte* scales = HalfScalesOf(job.file, row, block);
+    const std::byte* scales = row.HalfScales(block);
     for (uint32_t half = 0; half < 16; ++half) out[16 + 16 * (half / 2) + HalfScaleAt(r) + half % 2 * 4] = scales[half];
   }
 }
 
-void PackBlock(const PackJob& job, uint32_t strip, uint32_t block, std::byte* out) {
-  const PackedForm form = job.matrix.form;
-  const uint32_t groups = job.matrix.group / kGroupCols;
-  std::memset(out, 0, BlockBytes(form, job.matrix.group));
-  for (uint64_t row = uint64_t{strip} * kStripRows; row < job.matrix.rows && row < (uint64_t{strip} + 1) * kStripRows; ++row) {
-    WriteScales(job, row, block, out);
+// The rows of one strip, as many as the matrix has there.
+struct StripRows {
+  FileRow rows[kStripRows];
+  uint32_t count = 0;
+};
+
+void PackBlock(const PackedMatrix& matrix, const StripRows& strip, uint32_t block, std::byte* out) {
+  const FormInfo& info = InfoOf(matrix.form);
+  const uint32_t groups = matrix.group / kGroupCols;
+  std::memset(out, 0, BlockBytes(matrix.form, matrix.group));
+  for (uint32_t r = 0; r < strip.count; ++r) {
+    WriteScales(info, strip.rows[r], r, block, out);
     for (uint32_t group = 0; group < groups; ++group) {
       uint8_t codes[kGroupCols];
-      ReadCodes(job.file, row, block * groups + group, codes);
-      WriteCodes(InfoOf(form).bits, codes, static_cast<uint32_t>(row % kStripRows),
-                 out + ScaleBytes(form) + size_t{group} * PlaneBytes(form));
+      strip.rows[r].ReadCodes(block * groups + group, codes);
+      WriteCodes(info.bits, codes, r, out + ScaleBytes(matrix.form) + size_t{group} * PlaneBytes(matrix.form));
     }
   }
 }
@@ -160,27 +163,27 @@ void DequantizeGroup(PackedForm form, const int32_t (&codes)[kGroupCols], const 
   const int32_t zero = info.bits == 8 && info.scales == ScaleKind::kAffine ? -kAffine8Zero : info.zero;
   const bool exact = info.scale_type != DType::kF32;
   for (uint32_t i = 0; i < kGroupCols; ++i) {
-    const auto factor = static_cast<float>(scales.half_scale[i / 16] * (codes[i] - zero));
-    out[i] = exact ? scales.scale * factor + scales.bias : std::fma(scales.scale, factor, scales.bias);
+    const float scale = scales.scale * static_cast<float>(scales.half_scale[i / 16]);
+    const auto code = static_cast<float>(codes[i] - zero);
+    out[i] = exact ? scale * code + scales.bias : std::fma(scale, code, scales.bias);
   }
 }
 
-GroupScales FileScalesAt(const FileMatrix& file, PackedForm form, uint64_t row, uint32_t group) {
-  const FormInfo& info = InfoOf(form);
-  const uint32_t groups = GroupOf(file) / kGroupCols;
+// Scales of a group of the row; `groups` make a block.
+GroupScales FileScalesAt(const FormInfo& info, const FileRow& row, uint32_t group, uint32_t groups) {
   const uint32_t block = group / groups;
   const uint32_t within = group % groups;
-  const FileScales numbers = ScalesOf(file, form, row, block);
+  const FileScales numbers = row.Scales(block);
   GroupScales scales;
   scales.scale = LoadNumber(info.scale_type, numbers.scale);
   if (info.scales == ScaleKind::kAffine) scales.bias = LoadNumber(info.scale_type, numbers.bias);
   if (info.scales == ScaleKind::kTwoLevel) {
-    const SecondLevel level = SecondLevelOf(file, row, block);
+    const SecondLevel level = row.ReadSecondLevel(block);
     scales.scale *= static_cast<float>(level.scales[within]);
     scales.bias = -(LoadNumber(info.scale_type, numbers.bias) * static_cast<float>(level.minima[within]));
   }
   if (info.scales == ScaleKind::kHalves) {
-    const std::byte* halves = HalfScalesOf(file, row, block) + size_t{2} * within;
+    const std::byte* halves = row.HalfScales(block) + size_t{2} * within;
     for (uint32_t i = 0; i < 2; ++i) scales.half_scale[i] = LoadAs<int8_t>(halves + i);
   }
   return scales;
@@ -234,8 +237,13 @@ void PackStrips(const PackJob& job, uint32_t begin, uint32_t end) {
   }
   const size_t block_bytes = BlockBytes(matrix.form, matrix.group);
   for (uint32_t strip = begin; strip < end; ++strip) {
+    const uint64_t first = uint64_t{strip} * kStripRows;
+    StripRows rows;
+    for (; rows.count < kStripRows && first + rows.count < matrix.rows; ++rows.count) {
+      rows.rows[rows.count] = FileRow(job.file, first + rows.count);
+    }
     std::byte* out = job.packed + strip * strip_bytes;
-    for (uint32_t block = 0; block < matrix.cols / matrix.group; ++block, out += block_bytes) PackBlock(job, strip, block, out);
+    for (uint32_t block = 0; block < matrix.cols / matrix.group; ++block, out += block_bytes) PackBlock(matrix, rows, block, out);
   }
 }
 
@@ -246,12 +254,13 @@ void DequantizeFileRow(const FileMatrix& file, uint64_t row, float* out) {
   }
   const PackedForm form = FormOf(file);
   const bool is_signed = InfoOf(form).bits == 8;
+  const FileRow from(file, row);
   for (uint32_t group = 0; group < file.cols / kGroupCols; ++group, out += kGroupCols) {
     uint8_t stored[kGroupCols];
-    ReadCodes(file, row, group, stored);
+    from.ReadCodes(group, stored);
     int32_t codes[kGroupCols];
     for (uint32_t i = 0; i < kGroupCols; ++i) codes[i] = is_signed ? static_cast<int8_t>(stored[i]) : int32_t{stored[i]};
-    DequantizeGroup(form, codes, FileScalesAt(file, form, row, group), out);
+    DequantizeGroup(form, codes, FileScalesAt(InfoOf(form), from, group, GroupOf(file) / kGroupCols), out);
   }
 }
 

@@ -10,7 +10,6 @@
 #include "model/backend.h"
 #include "model/config.h"
 #include "model/decoder_weights.h"
-#include "model/model_file.h"
 #include "model/model_runner.h"
 
 namespace millrace::model {
@@ -18,8 +17,8 @@ namespace millrace::model {
 template <Backend B>
 class Decoder final : public ModelRunner {
  public:
-  static Result<std::unique_ptr<ModelRunner>> Load(const ModelFile& file, std::unique_ptr<B> backend,
-                                                   const LoadProgress& progress) {
+  template <WeightSource Source>
+  static Result<std::unique_ptr<ModelRunner>> Load(const Source& file, std::unique_ptr<B> backend, const LoadProgress& progress) {
     ASSIGN_OR_RETURN(auto weights, LoadDecoderWeights(file, *backend, progress));
     return std::unique_ptr<ModelRunner>(new Decoder(file.config(), std::move(backend), std::move(weights)));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <optional>
@@ -11,7 +12,8 @@
 #include "base/status.h"
 #include "model/backend.h"
 #include "model/config.h"
-#include "model/model_file.h"
+#include "model/weight_source.h"
+#include "weights/tensor_view.h"
 
 namespace millrace::model {
 
@@ -45,12 +47,12 @@ struct DecoderWeights {
 };
 
 // Loads one layer after the other. Not for more than one use.
-template <Backend B>
+template <Backend B, WeightSource Source>
 class DecoderWeightLoader {
  public:
   using Weight = typename B::Weight;
 
-  DecoderWeightLoader(const ModelFile& file, B& backend) : file_(file), config_(file.config()), backend_(backend) {}
+  DecoderWeightLoader(const Source& file, B& backend) : file_(file), config_(file.config()), backend_(backend) {}
 
   Result<DecoderWeights<Weight>> Load(const LoadProgress& progress) {
     DecoderWeights<Weight> weights;
@@ -154,14 +156,14 @@ class DecoderWeightLoader {
     return std::optional<NormOp<Weight>>({*weight, std::nullopt, NormKind::kRms, config_.norm_epsilon});
   }
 
-  const ModelFile& file_;
+  const Source& file_;
   const ModelConfig& config_;
   B& backend_;
 };
 
-template <Backend B>
-Result<DecoderWeights<typename B::Weight>> LoadDecoderWeights(const ModelFile& file, B& backend, const LoadProgress& progress) {
-  return DecoderWeightLoader<B>(file, backend).Load(progress);
+template <Backend B, WeightSource Source>
+Result<DecoderWeights<typename B::Weight>> LoadDecoderWeights(const Source& file, B& backend, const LoadProgress& progress) {
+  return DecoderWeightLoader<B, Source>(file, backend).Load(progress);
 }
 
 }  // namespace millrace::model

@@ -17,20 +17,38 @@ constexpr uint64_t kRuntimeBase = 48ULL << 20;
 // Texts, merges and hash tables of the vocabulary.
 constexpr uint64_t kRuntimePerVocab = 160;
 
-// Rows of floats that live at the same time in one step, for each token: the residual stream and its normed copy, q and k and v,
-// the attention's output, gate and up and their product; and the widest of them once more as int8 with scales and sums (5 bytes
-// for 4 would already be more than it takes).
+// What lives at the same time in one step, for each token, each at its widest over all layers: the residual stream; q, k and v (or a
+// sum that is still to be added); the attention's output; gate and up, of all experts of a token; the rows of a product once more as floats
+// and as 8-bit codes with scales and sums (6 bytes in all); of experts also their logits, what was chosen, and their sums.
 uint64_t ActivationBytesPerToken(const ModelConfig& config) {
+  constexpr uint64_t kProductBytes = 6;
+  constexpr uint64_t kChoiceBytes = 4 * sizeof(uint32_t);
+  uint64_t qkv = config.hidden;
+  uint64_t attention = 0;
+  uint64_t ffn = 0;
   uint64_t widest = config.hidden;
-  uint64_t layer_floats = 0;
+  uint64_t expert_rows = 0;  // elements
+  uint64_t experts = 0;
+  uint64_t used = 0;
   for (const LayerConfig& layer : config.layers) {
     const uint64_t q = uint64_t{layer.heads} * layer.head_dim;
-    const uint64_t kv = uint64_t{layer.kv_heads} * layer.head_dim;
-    const uint64_t ffn = std::max<uint64_t>(layer.ffn, uint64_t{layer.experts.used} * layer.experts.ffn);
-    layer_floats = std::max(layer_floats, 2 * q + 2 * kv + 3 * ffn);
-    widest = std::max({widest, q, ffn});
+    attention = std::max(attention, q);
+    qkv = std::max(qkv, q + 2 * uint64_t{layer.kv_heads} * layer.head_dim);
+    ffn = std::max({ffn, uint64_t{layer.ffn}, uint64_t{layer.experts.used} * layer.experts.ffn});
+    widest = std::max({widest, q, uint64_t{layer.ffn}, uint64_t{layer.experts.ffn}});
+    expert_rows = std::max(expert_rows, uint64_t{layer.experts.used} * (std::max(config.hidden, layer.experts.ffn) + 31));
+    experts = std::max<uint64_t>(experts, layer.experts.count);
+    used = std::max<uint64_t>(used, layer.experts.used);
   }
-  return (2 * uint64_t{config.hidden} + layer_floats) * sizeof(float) + 2 * widest;
+  const uint64_t floats = config.hidden + qkv + attention + 2 * ffn + experts + used * config.hidden;
+  return floats * sizeof(float) + std::max(widest + 31, expert_rows) * kProductBytes + used * kChoiceBytes;
+}
+
+// Cosines and sines of every position.
+uint64_t RopeBytesPerPosition(const ModelConfig& config) {
+  uint64_t pairs = 0;
+  for (const RopeConfig& rope : config.ropes) pairs += rope.frequencies.size();
+  return 2 * pairs * sizeof(float);
 }
 
 std::string Mib(uint64_t bytes) { return fmt::format("{:.1f}", static_cast<double>(bytes) / (1024.0 * 1024.0)); }
@@ -56,7 +74,9 @@ Result<MemoryPlan> PlanMemory(const ModelConfig& config, const WeightBytes& weig
   const auto kv = tokens ? CheckedMul(*tokens, plan.kv_per_token) : std::nullopt;
   const auto rows = CheckedMul<uint64_t>(request.chunk_tokens, ActivationBytesPerToken(config));
   const auto logits = CheckedMul<uint64_t>(uint64_t{config.vocab} * sizeof(float), request.slots);
-  const auto activations = rows && logits ? CheckedAdd(*rows, *logits) : std::nullopt;
+  const auto step = rows && logits ? CheckedAdd(*rows, *logits) : std::nullopt;
+  const auto ropes = CheckedMul<uint64_t>(request.context, RopeBytesPerPosition(config));
+  const auto activations = step && ropes ? CheckedAdd(*step, *ropes) : std::nullopt;
   if (!kv || !activations || *kv > kMaxBytes || *activations > kMaxBytes || plan.weights > kMaxBytes) {
     return Error(Code::kInvalidArgument, "memory plan of {} slots x {} tokens, {} rows a step: more than 2^60 bytes",
                  request.slots, request.context, request.chunk_tokens);

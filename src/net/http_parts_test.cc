@@ -137,6 +137,20 @@ TEST(RequestPolicy, RefusesWhatABrowserWasTrickedInto) {
   }
 }
 
+TEST(RequestPolicy, KnowsWhatCanBeConfigured) {
+  for (const char* origin : {"https://app.example", "http://localhost:3000", "http://[::1]:8080", "chrome-extension://abcdef",
+                             "https://app.example:80", "http://127.0.0.1"}) {
+    EXPECT_TRUE(IsOrigin(origin)) << origin;
+  }
+  for (const char* origin : {"", "bad", "*", "null", "app.example", "https://", "://app.example", "https://app.example/",
+                             "https://App.example", "https://app.example:443", "http://app.example:80", "https://a b",
+                             "https://user@app.example", "1http://app.example", "https://*.example", "https://app.example:x"}) {
+    EXPECT_FALSE(IsOrigin(origin)) << origin;
+  }
+  for (const char* name : {"llm.example.org", "LLM", "127.0.0.1"}) EXPECT_TRUE(IsHostName(name)) << name;
+  for (const char* name : {"", "llm:80", "http://llm", "[::1]", "a b", "*"}) EXPECT_FALSE(IsHostName(name)) << name;
+}
+
 TEST(Response, RendersHeads) {
   Response response;
   response.headers = {{"X-A", "b"}, {"Bad\r\nName", "x"}, {"X-Split", "a\r\nSet-Cookie: x"}};

@@ -53,6 +53,21 @@ bool IsSameHost(std::string_view origin, const Request& request) {
 
 }  // namespace
 
+bool IsHostName(std::string_view text) { return !text.starts_with('[') && HostName(text) == text; }
+
+bool IsOrigin(std::string_view text) {
+  const size_t scheme_end = text.find("://");
+  if (scheme_end == std::string_view::npos || scheme_end == 0) return false;
+  const auto is_lower = [](char c) { return !detail::IsAlnum(c) || detail::IsDigit(c) || (c >= 'a' && c <= 'z'); };
+  if (!std::ranges::all_of(text, is_lower)) return false;
+  const std::string_view scheme = text.substr(0, scheme_end);
+  const auto in_scheme = [](char c) { return detail::IsAlnum(c) || c == '+' || c == '-' || c == '.'; };
+  if (detail::IsDigit(scheme[0]) || !std::ranges::all_of(scheme, in_scheme)) return false;
+  const std::string_view host = text.substr(scheme_end + 3);
+  const bool port_implied = (scheme == "http" && host.ends_with(":80")) || (scheme == "https" && host.ends_with(":443"));
+  return !port_implied && HostName(host).has_value();
+}
+
 bool IsAllowedOrigin(std::string_view origin, const RequestPolicy& policy) {
   return std::ranges::find(policy.origins, origin) != policy.origins.end();
 }

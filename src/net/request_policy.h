@@ -23,6 +23,12 @@ struct RequestPolicy {
   std::vector<std::string> origins;     // allowed "scheme://host[:port]", exact
 };
 
+// What can stand in `host_names`: a name without port.
+bool IsHostName(std::string_view text);
+
+// What can stand in `origins`, as a browser serialises it: lower case, no path, no port that the scheme implies.
+bool IsOrigin(std::string_view text);
+
 // Exactly one Host value: IP literal, localhost, *.localhost, *.local or a configured name, with an optional
 // port. Missing, empty, repeated, with userinfo or otherwise malformed: 400; well-formed but not allowed: 403.
 std::optional<Refusal> CheckHost(const Request& request, const RequestPolicy& policy);

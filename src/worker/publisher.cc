@@ -59,8 +59,8 @@ bool Publisher::SendTokens(const engine::Output& output, const ipc::HopClocks& c
   }
   tokens.finish = output.finish;
   tokens.clocks = clocks;
-  tokens.usage.reset();
-  if (output.finish != FinishReason::kNone) tokens.usage = ToMessage(*output.usage);
+  // In every event: a stop string ends an answer at the gateway, and what the worker knows by then is all that is ever told.
+  tokens.usage = ToMessage(*output.usage);
   return Send(message_);
 }
 

@@ -17,6 +17,8 @@ constexpr uint32_t kUnitsPerThread = 4;
 
 uint32_t TilesFor(uint32_t positions) { return (positions + kTilePositions - 1) / kTilePositions; }
 
+uint32_t FirstVisible(uint32_t window, uint32_t position) { return window == 0 || position < window ? 0 : position + 1 - window; }
+
 void AttendTile(const kernels::KernelTable& kernels, const kernels::AttendTileArgs<uint16_t>& args) {
   kernels.attend_tile_f16(args);
 }
@@ -32,6 +34,18 @@ struct Attention::Pass {
   KvStore& kv;
   const AttentionInput& input;
   size_t state_floats;
+
+  uint32_t PositionOf(const Unit& unit, uint32_t query) const {
+    return unit.span->first_position + unit.first_row + query / unit.heads;
+  }
+  // A query's result is its first tile's, merged with those that follow.
+  uint32_t FirstTile(const Unit& unit, uint32_t query) const {
+    return FirstVisible(input.window, PositionOf(unit, query)) / kTilePositions;
+  }
+  float* OutOf(const Unit& unit, uint32_t query) const {
+    const size_t token = unit.span->token_begin + unit.first_row + query / unit.heads;
+    return input.out + (token * input.shape.heads + unit.first_head + query % unit.heads) * input.shape.head_dim;
+  }
 };
 
 void Attention::TakeScratch(const AttentionLimits& limits, Scratch& scratch) {
@@ -55,37 +69,46 @@ void Attention::PlanUnits(const AttentionInput& input) {
   units_.clear();
   tiles_ = 0;
   for (const model::SpanOfTokens& span : input.spans) {
-    tiles_ = std::max(tiles_, TilesFor(span.first_position + span.token_count));
     for (uint32_t row = 0; row < span.token_count; row += rows_each) {
       const uint32_t rows = std::min(rows_each, span.token_count - row);
+      const uint32_t first_tile = FirstVisible(input.window, span.first_position + row) / kTilePositions;
+      const uint32_t end_tile = TilesFor(span.first_position + row + rows);
+      tiles_ = std::max(tiles_, end_tile - first_tile);
       for (uint32_t head = 0; head < input.shape.heads;) {
         const uint32_t heads = std::min(heads_each, group - head % group);
-        units_.push_back({&span, row, rows, head, heads});
+        units_.push_back({&span, row, rows, head, heads, first_tile, end_tile});
         head += heads;
       }
     }
   }
 }
 
-uint32_t Attention::ComputeTile(const Pass& pass, const Unit& unit, uint32_t tile, float* scores, float* states) const {
+Attention::Queries Attention::ComputeTile(const Pass& pass, const Unit& unit, uint32_t tile, float* scores, float* states) const {
   const model::LayerConfig& shape = pass.input.shape;
   const uint32_t kv_head = unit.first_head / (shape.heads / shape.kv_heads);
   const uint32_t tile_begin = tile * kTilePositions;
   const float* queries[kMaxTileQueries];
+  uint32_t first[kMaxTileQueries];
   uint32_t visible[kMaxTileQueries];
-  uint32_t first = 0;
+  uint32_t begin = 0;
   uint32_t count = 0;
+  bool all_from_0 = true;
   for (uint32_t i = 0; i < unit.rows * unit.heads; ++i) {
-    const uint32_t row = unit.first_row + i / unit.heads;
-    const uint32_t positions = unit.span->first_position + row + 1;
-    if (positions <= tile_begin) {
-      first = i + 1;
+    const uint32_t position = pass.PositionOf(unit, i);
+    if (position < tile_begin) {
+      begin = i + 1;
       continue;
     }
+    const uint32_t from = FirstVisible(pass.input.window, position);
+    if (from >= tile_begin + kTilePositions) break;  // this row, and those behind it, begin further on
     const uint32_t head = unit.first_head + i % unit.heads;
-    queries[count] = pass.input.q + (unit.span->token_begin + row) * pass.input.q_stride + size_t{head} * shape.head_dim;
-    visible[count++] = std::min(positions - tile_begin, kTilePositions);
+    const size_t token = unit.span->token_begin + unit.first_row + i / unit.heads;
+    queries[count] = pass.input.q + token * pass.input.q_stride + size_t{head} * shape.head_dim;
+    first[count] = from > tile_begin ? from - tile_begin : 0;
+    all_from_0 = all_from_0 && first[count] == 0;
+    visible[count++] = std::min(position + 1 - tile_begin, kTilePositions);
   }
+  if (count == 0) return {begin, begin};
   const auto attend = [&]<typename T>(T) {
     const T* keys[kTileBlocks];
     const T* values[kTileBlocks];
@@ -104,35 +127,40 @@ uint32_t Attention::ComputeTile(const Pass& pass, const Unit& unit, uint32_t til
                                  .v_blocks = values,
                                  .next_keys = {next_key((tile + 1) * kTileBlocks), next_key((tile + 1) * kTileBlocks + 1)},
                                  .queries = queries,
+                                 .first = all_from_0 ? nullptr : first,
                                  .visible = visible,
                                  .query_count = count,
                                  .head_dim = shape.head_dim,
                                  .scale = pass.input.scale,
+                                 .softcap = pass.input.softcap,
                                  .scratch = scores,
-                                 .states = states + first * pass.state_floats});
+                                 .states = states + begin * pass.state_floats});
   };
   if (pass.kv.shape().type == model::KvType::kF16) {
     attend(uint16_t{});
   } else {
     attend(float{});
   }
-  return first;
+  return {begin, begin + count};
 }
 
 void Attention::WalkTiles(const Pass& pass, const Unit& unit, const ThreadMemory& memory) const {
   const uint32_t head_dim = pass.input.shape.head_dim;
-  const uint32_t queries = unit.rows * unit.heads;
-  const uint32_t tiles = TilesFor(unit.span->first_position + unit.first_row + unit.rows);
-  ComputeTile(pass, unit, 0, memory.scores, memory.state);
-  for (uint32_t tile = 1; tile < tiles; ++tile) {
-    for (uint32_t i = ComputeTile(pass, unit, tile, memory.scores, memory.tile); i < queries; ++i) {
-      pass.kernels.attend_merge(memory.state + i * pass.state_floats, memory.tile + i * pass.state_floats, head_dim);
+  ComputeTile(pass, unit, unit.first_tile, memory.scores, memory.state);
+  for (uint32_t tile = unit.first_tile + 1; tile < unit.end_tile; ++tile) {
+    const Queries queries = ComputeTile(pass, unit, tile, memory.scores, memory.tile);
+    for (uint32_t i = queries.begin; i < queries.end; ++i) {
+      float* state = memory.state + i * pass.state_floats;
+      const float* next = memory.tile + i * pass.state_floats;
+      if (tile == pass.FirstTile(unit, i)) {
+        std::memcpy(state, next, pass.state_floats * sizeof(float));
+      } else {
+        pass.kernels.attend_merge(state, next, head_dim);
+      }
     }
   }
-  for (uint32_t i = 0; i < queries; ++i) {
-    const size_t token = unit.span->token_begin + unit.first_row + i / unit.heads;
-    float* out = pass.input.out + (token * pass.input.shape.heads + unit.first_head + i % unit.heads) * head_dim;
-    pass.kernels.attend_finish(memory.state + i * pass.state_floats, head_dim, out);
+  for (uint32_t i = 0; i < unit.rows * unit.heads; ++i) {
+    pass.kernels.attend_finish(memory.state + i * pass.state_floats, head_dim, pass.OutOf(unit, i));
   }
 }
 
@@ -142,15 +170,16 @@ float* Attention::PartialState(uint32_t unit, uint32_t tile) const {
 
 void Attention::MergeTiles(const Pass& pass, const Unit& unit, uint32_t unit_index) const {
   const uint32_t head_dim = pass.input.shape.head_dim;
+  const auto state_of = [&](uint32_t query, uint32_t tile) {
+    return PartialState(unit_index, tile - unit.first_tile) + query * pass.state_floats;
+  };
   for (uint32_t i = 0; i < unit.rows * unit.heads; ++i) {
-    const uint32_t row = unit.first_row + i / unit.heads;
-    float* state = PartialState(unit_index, 0) + i * pass.state_floats;
-    for (uint32_t tile = 1; tile < TilesFor(unit.span->first_position + row + 1); ++tile) {
-      pass.kernels.attend_merge(state, PartialState(unit_index, tile) + i * pass.state_floats, head_dim);
+    const uint32_t first = pass.FirstTile(unit, i);
+    float* state = state_of(i, first);
+    for (uint32_t tile = first + 1; tile <= pass.PositionOf(unit, i) / kTilePositions; ++tile) {
+      pass.kernels.attend_merge(state, state_of(i, tile), head_dim);
     }
-    const size_t token = unit.span->token_begin + row;
-    float* out = pass.input.out + (token * pass.input.shape.heads + unit.first_head + i % unit.heads) * head_dim;
-    pass.kernels.attend_finish(state, head_dim, out);
+    pass.kernels.attend_finish(state, head_dim, pass.OutOf(unit, i));
   }
 }
 
@@ -158,10 +187,10 @@ void Attention::RunSplit(kernels::ThreadPool& pool, const Pass& pass) const {
   const size_t pieces = units_.size() * tiles_;
   kernels::ForEach(pool, "attend", {.items = pieces, .grain = 1}, [&](uint32_t thread, size_t piece) {
     const auto unit = static_cast<uint32_t>(piece / tiles_);
-    const auto tile = static_cast<uint32_t>(piece % tiles_);
+    const auto index = static_cast<uint32_t>(piece % tiles_);
     const Unit& work = units_[unit];
-    if (tile >= TilesFor(work.span->first_position + work.first_row + work.rows)) return;
-    ComputeTile(pass, work, tile, threads_[thread].scores, PartialState(unit, tile));
+    if (work.first_tile + index >= work.end_tile) return;
+    ComputeTile(pass, work, work.first_tile + index, threads_[thread].scores, PartialState(unit, index));
   });
   kernels::ForEach(pool, "attend_merge", {.items = units_.size(), .grain = 1},
                    [&](uint32_t, size_t unit) { MergeTiles(pass, units_[unit], static_cast<uint32_t>(unit)); });

@@ -1,7 +1,7 @@
 // Attention over the stored keys and values, for any mixture of prefill and decode rows.
 //
 // The work is cut into units: rows of one span x query heads of one KV head. A unit walks over the softmax tiles of 256 positions in
-// ascending order; when there are too few units for the threads, each tile becomes a piece of work of its own and the partial results
+// ascending order, those before a window left out; when there are too few units for the threads, each tile becomes a piece of work of its own and the partial results
 // are merged afterwards, in the same order. Both give the same bits, because a tile's result depends on nothing but its query.
 #pragma once
 
@@ -31,6 +31,8 @@ struct AttentionInput {
   uint32_t layer = 0;
   model::LayerConfig shape;
   float scale = 0;
+  uint32_t window = 0;  // positions that a token sees, its own included; 0 = all
+  float softcap = 0;
   const float* q = nullptr;  // [tokens, heads * head_dim], rows q_stride apart
   size_t q_stride = 0;
   float* out = nullptr;  // [tokens, heads * head_dim]
@@ -51,6 +53,13 @@ class Attention {
     uint32_t rows;
     uint32_t first_head;  // query head
     uint32_t heads;       // all of one KV head; rows * heads <= kMaxTileQueries
+    uint32_t first_tile;  // those that some row sees
+    uint32_t end_tile;
+  };
+  // Some of a unit's queries: row after row, in a row head after head.
+  struct Queries {
+    uint32_t begin;
+    uint32_t end;
   };
   struct ThreadMemory {
     float* scores;  // [kMaxTileQueries, kTilePositions]
@@ -61,8 +70,8 @@ class Attention {
 
   void PlanUnits(const AttentionInput& input);
   void WalkTiles(const Pass& pass, const Unit& unit, const ThreadMemory& memory) const;
-  // Which queries of the unit see anything of the tile: those from the returned one on.
-  uint32_t ComputeTile(const Pass& pass, const Unit& unit, uint32_t tile, float* scores, float* states) const;
+  // States of the queries that see anything of the tile; which these are is returned.
+  Queries ComputeTile(const Pass& pass, const Unit& unit, uint32_t tile, float* scores, float* states) const;
   void RunWhole(kernels::ThreadPool& pool, const Pass& pass) const;
   void RunSplit(kernels::ThreadPool& pool, const Pass& pass) const;
   void MergeTiles(const Pass& pass, const Unit& unit, uint32_t unit_index) const;
@@ -70,7 +79,7 @@ class Attention {
 
   AttentionLimits limits_;
   std::vector<Unit> units_;  // of the current call; capacity reserved
-  uint32_t tiles_ = 0;       // of the current call's longest unit
+  uint32_t tiles_ = 0;       // of the current call's unit with the most tiles
   std::vector<ThreadMemory> threads_;
   float* partials_ = nullptr;  // [split units, tiles, kMaxTileQueries] states
 };

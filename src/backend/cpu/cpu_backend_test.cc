@@ -15,6 +15,8 @@
 #include "model/decoder.h"
 #include "model/model_file.h"
 #include "model/testing/llama_image.h"
+#include "model/testing/plain_forward.h"
+#include "model/testing/walker.h"
 
 namespace millrace::backend_cpu {
 namespace {
@@ -22,7 +24,14 @@ namespace {
 using kernels::Isa;
 using model::ModelFile;
 using model::ModelRunner;
+using model::testing::Batch;
 using model::testing::LlamaImage;
+using model::testing::Logits;
+using model::testing::Parts;
+using model::testing::PlainForward;
+using model::testing::RelativeError;
+using model::testing::Vector;
+using model::testing::Walker;
 using testing::AllocationCount;
 
 void FillBlock(DType dtype, std::mt19937& random, std::byte* at) {
@@ -67,83 +76,7 @@ CpuOptions Options(uint32_t threads, Isa isa, bool reference = false) {
   return {.threads = threads, .isa = isa, .reference = reference, .slots = 3, .context = 640, .max_batch_tokens = 96};
 }
 
-std::vector<TokenId> Tokens(size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<TokenId> tokens(count);
-  for (TokenId& token : tokens) token = static_cast<TokenId>(random() % 32);
-  return tokens;
-}
-
-struct Parts {
-  std::span<const TokenId> tokens{};
-  std::span<const model::SpanOfTokens> spans{};
-  std::span<const model::BlockChange> changes{};
-  std::span<const model::KvCopy> copies{};
-  std::span<const model::OutputRow> outputs{};
-};
-
-model::StepBatch Batch(const Parts& parts) {
-  model::StepBatch batch;
-  batch.tokens = parts.tokens;
-  batch.spans = parts.spans;
-  batch.block_changes = parts.changes;
-  batch.kv_copies = parts.copies;
-  batch.outputs = parts.outputs;
-  return batch;
-}
-
-// One sequence on its way through a runner. Slot s uses blocks s * 20, s * 20 + 1, … in descending order.
-struct Walker {
-  uint32_t slot;
-  std::vector<TokenId> tokens;
-  uint32_t done = 0;
-  std::vector<float> logits;  // of all positions
-};
-
-// One step that feeds `counts[i]` tokens of walker i, all of them with logits.
-void Step(ModelRunner& runner, std::span<Walker* const> walkers, std::span<const uint32_t> counts) {
-  std::vector<TokenId> tokens;
-  std::vector<model::SpanOfTokens> spans;
-  std::vector<model::BlockChange> changes;
-  std::vector<model::OutputRow> outputs;
-  for (size_t i = 0; i < walkers.size(); ++i) {
-    Walker& walker = *walkers[i];
-    if (counts[i] == 0) continue;
-    spans.push_back({walker.slot, walker.done, static_cast<uint32_t>(tokens.size()), counts[i]});
-    for (uint32_t k = 0; k < counts[i]; ++k) {
-      const uint32_t position = walker.done + k;
-      if (position % kBlockTokens == 0 || k == 0) {
-        changes.push_back({walker.slot, position / kBlockTokens, walker.slot * 20 + 19 - position / kBlockTokens});
-      }
-      outputs.push_back({static_cast<uint32_t>(tokens.size())});
-      tokens.push_back(walker.tokens[position]);
-    }
-  }
-  const auto ticket = runner.Launch(Batch({.tokens = tokens, .spans = spans, .changes = changes, .outputs = outputs}));
-  ASSERT_TRUE(ticket.ok()) << ticket.status().ToString();
-  const auto result = runner.Collect(*ticket);
-  ASSERT_TRUE(result.ok());
-  ASSERT_EQ(result->outputs.size(), outputs.size());
-  size_t row = 0;
-  for (size_t i = 0; i < walkers.size(); ++i) {
-    for (uint32_t k = 0; k < counts[i]; ++k, ++row) {
-      const auto logits = result->outputs[row].logits;
-      walkers[i]->logits.insert(walkers[i]->logits.end(), logits.begin(), logits.end());
-    }
-    walkers[i]->done += counts[i];
-  }
-}
-
-// All logits of one sequence, fed in steps of at most `chunk`.
-std::vector<float> Logits(ModelRunner& runner, const std::vector<TokenId>& tokens, uint32_t chunk) {
-  Walker walker{.slot = 1, .tokens = tokens, .logits = {}};
-  Walker* const walkers[] = {&walker};
-  while (walker.done < tokens.size()) {
-    const uint32_t counts[] = {std::min(chunk, static_cast<uint32_t>(tokens.size()) - walker.done)};
-    Step(runner, walkers, counts);
-  }
-  return walker.logits;
-}
+std::vector<TokenId> Tokens(size_t count, uint32_t seed) { return model::testing::RandomTokens(count, seed, 32); }
 
 void ExpectSameBits(const std::vector<float>& a, const std::vector<float>& b, const std::string& what) {
   ASSERT_EQ(a.size(), b.size()) << what;
@@ -179,19 +112,7 @@ TEST_P(Sameness, ASequenceHasTheSameLogitsAloneAndInAnyBatch) {
     walkers.push_back({.slot = slot, .tokens = Tokens(300 + 100 * slot, slot), .logits = {}});
     alone.push_back(Logits(*runner, walkers.back().tokens, 50));
   }
-  std::mt19937 random(7);
-  for (;;) {
-    std::vector<Walker*> some;
-    std::vector<uint32_t> counts;
-    for (Walker& walker : walkers) {
-      const uint32_t left = static_cast<uint32_t>(walker.tokens.size()) - walker.done;
-      if (left == 0) continue;
-      some.push_back(&walker);
-      counts.push_back(std::min<uint32_t>(left, static_cast<uint32_t>(1 + random() % (random() % 3 == 0 ? 32 : 2))));
-    }
-    if (some.empty()) break;
-    ASSERT_NO_FATAL_FAILURE(Step(*runner, some, counts));
-  }
+  ASSERT_NO_FATAL_FAILURE(model::testing::WalkTogether(*runner, walkers, 7, 32));
   for (uint32_t slot = 0; slot < 3; ++slot) ExpectSameBits(alone[slot], walkers[slot].logits, fmt::format("slot {}", slot));
 }
 
@@ -218,128 +139,6 @@ INSTANTIATE_TEST_SUITE_P(Modes, Sameness, ::testing::Values(false, true),
 
 // ---- against a plain forward pass in double precision ----------------------------------------------------------------------------
 
-using Vector = std::vector<double>;
-
-class PlainForward {
- public:
-  explicit PlainForward(const ModelFile& file) : file_(file), config_(file.config()) {}
-
-  // Logits of every position.
-  std::vector<Vector> Run(const std::vector<TokenId>& tokens) {
-    std::vector<Vector> all;
-    keys_.assign(config_.layers.size(), {});
-    values_.assign(config_.layers.size(), {});
-    for (size_t position = 0; position < tokens.size(); ++position) {
-      Vector x = Row(model::Role::kEmbedding, 0, static_cast<size_t>(tokens[position]));
-      for (uint32_t layer = 0; layer < config_.layers.size(); ++layer) {
-        Add(x, Times(model::Role::kAttnOut, layer, Attention(layer, Norm(x, model::Role::kAttnNorm, layer), position)));
-        const Vector n = Norm(x, model::Role::kMlpNorm, layer);
-        Vector gate = Times(model::Role::kGate, layer, n);
-        const Vector up = Times(model::Role::kUp, layer, n);
-        for (size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
-        Add(x, Times(model::Role::kDown, layer, gate));
-      }
-      all.push_back(
-          Times(config_.tied_head ? model::Role::kEmbedding : model::Role::kHead, 0, Norm(x, model::Role::kOutputNorm, 0)));
-    }
-    return all;
-  }
-
- private:
-  Vector Row(model::Role role, uint32_t layer, size_t row) const {
-    const weights::TensorView view = file_.Tensor(role, layer);
-    std::vector<float> floats(view.cols);
-    kernels::DequantizeFileRow({.dtype = view.dtype, .rows = view.rows, .cols = view.cols, .codes = view.data.data()}, row,
-                               floats.data());
-    return Vector(floats.begin(), floats.end());
-  }
-
-  Vector Times(model::Role role, uint32_t layer, const Vector& x) const {
-    Vector y;
-    for (size_t row = 0; row < file_.Tensor(role, layer).rows; ++row) {
-      const Vector w = Row(role, layer, row);
-      double sum = 0;
-      for (size_t i = 0; i < x.size(); ++i) sum += w[i] * x[i];
-      y.push_back(sum);
-    }
-    return y;
-  }
-
-  Vector Norm(const Vector& x, model::Role role, uint32_t layer) const {
-    const Vector weight = Row(role, layer, 0);
-    double sum = 0;
-    for (const double value : x) sum += value * value;
-    Vector y(x.size());
-    for (size_t i = 0; i < x.size(); ++i)
-      y[i] = x[i] / std::sqrt(sum / static_cast<double>(x.size()) + config_.norm_epsilon) * weight[i];
-    return y;
-  }
-
-  static void Add(Vector& x, const Vector& y) {
-    for (size_t i = 0; i < x.size(); ++i) x[i] += y[i];
-  }
-
-  void Rope(Vector& heads, uint32_t head_dim, size_t position) const {
-    for (size_t at = 0; at < heads.size(); at += head_dim) {
-      for (uint32_t i = 0; i < config_.ropes[0].dims() / 2; ++i) {
-        const double angle = static_cast<double>(position) * config_.ropes[0].frequencies[i];
-        const bool adjacent = config_.ropes[0].style == model::RopeStyle::kAdjacentPairs;
-        double& a = heads[at + (adjacent ? 2 * i : i)];
-        double& b = heads[at + (adjacent ? 2 * i + 1 : i + config_.ropes[0].dims() / 2)];
-        const double first = a * std::cos(angle) - b * std::sin(angle);
-        b = b * std::cos(angle) + a * std::sin(angle);
-        a = first;
-      }
-    }
-  }
-
-  Vector Attention(uint32_t layer, const Vector& n, size_t position) {
-    const model::LayerConfig& shape = config_.layers[layer];
-    Vector q = Times(model::Role::kQuery, layer, n);
-    Vector k = Times(model::Role::kKey, layer, n);
-    Rope(q, shape.head_dim, position);
-    Rope(k, shape.head_dim, position);
-    keys_[layer].push_back(k);
-    values_[layer].push_back(Times(model::Role::kValue, layer, n));
-    Vector out(q.size());
-    for (uint32_t head = 0; head < shape.heads; ++head) {
-      const size_t kv = size_t{head / (shape.heads / shape.kv_heads)} * shape.head_dim;
-      Vector weights;
-      double sum = 0;
-      for (size_t p = 0; p <= position; ++p) {
-        double score = 0;
-        for (uint32_t d = 0; d < shape.head_dim; ++d) score += q[head * shape.head_dim + d] * keys_[layer][p][kv + d];
-        weights.push_back(std::exp(score / std::sqrt(shape.head_dim)));
-        sum += weights.back();
-      }
-      for (size_t p = 0; p <= position; ++p) {
-        for (uint32_t d = 0; d < shape.head_dim; ++d)
-          out[head * shape.head_dim + d] += weights[p] / sum * values_[layer][p][kv + d];
-      }
-    }
-    return out;
-  }
-
-  const ModelFile& file_;
-  const model::ModelConfig& config_;
-  std::vector<std::vector<Vector>> keys_, values_;
-};
-
-// rms of the difference over rms of what is right.
-double RelativeError(const std::vector<Vector>& expected, const std::vector<float>& found) {
-  double error = 0, magnitude = 0;
-  size_t at = 0;
-  for (const Vector& row : expected) {
-    for (const double value : row) {
-      error += (found[at] - value) * (found[at] - value);
-      magnitude += value * value;
-      ++at;
-    }
-  }
-  EXPECT_EQ(at, found.size());
-  return std::sqrt(error / magnitude);
-}
-
 std::vector<LlamaImage> Shapes() {
   std::vector<LlamaImage> shapes(4);
   shapes[1].matrix_type = shapes[1].embedding_type = DType::kF32;
@@ -360,7 +159,7 @@ TEST(Accuracy, TheFloatPathIsAPlainForwardPass) {
   for (const LlamaImage& image : Shapes()) {
     const RandomModel model(image, 5);
     const std::vector<TokenId> tokens = Tokens(40, 5);
-    const std::vector<Vector> expected = PlainForward(model.file).Run(tokens);
+    const std::vector<Vector> expected = PlainForward<ModelFile>(model.file).Run(tokens);
     for (const Isa isa : kernels::AvailableIsas()) {
       EXPECT_LT(RelativeError(expected, Logits(*Load(model, Options(2, isa, true)), tokens, 16)), 1e-5) << kernels::IsaName(isa);
     }
@@ -371,7 +170,7 @@ TEST(Accuracy, EightBitActivationsStayClose) {
   for (const LlamaImage& image : Shapes()) {
     const RandomModel model(image, 6);
     const std::vector<TokenId> tokens = Tokens(40, 6);
-    const std::vector<Vector> expected = PlainForward(model.file).Run(tokens);
+    const std::vector<Vector> expected = PlainForward<ModelFile>(model.file).Run(tokens);
     // A code is off by up to half a step of amax / 127: about 0.5 % of an activation's rms per product, six products deep.
     EXPECT_LT(RelativeError(expected, Logits(*Load(model, Options(2, kernels::BestIsa())), tokens, 16)), 0.03);
   }
@@ -391,7 +190,7 @@ TEST(Accuracy, BothRopeStylesAreRotations) {
       const weights::TensorView qkv[] = {model.file.Tensor(model::Role::kQuery, 0), model.file.Tensor(model::Role::kKey, 0),
                                          model.file.Tensor(model::Role::kValue, 0)};
       const auto table = backend->Load(embedding).value();
-      const auto norm_weight = backend->Load(norm).value();
+      const auto norm_weight = backend->LoadVector(norm).value();
       const auto qkv_weight = backend->Load(qkv).value();
       const std::vector<TokenId> tokens(7, 3);
       const model::SpanOfTokens spans[] = {{0, 0, 0, 7}};
@@ -530,25 +329,20 @@ TEST(Load, NamesATensorWithoutKernelAndSaysWhatIsExpected) {
   EXPECT_EQ(LoadOne(narrow).message(), "tensor 'n': Q4_K matrix with 576 columns: expected a multiple of 256");
   const weights::TensorView norm{
       .name = "n", .dtype = DType::kQ8_0, .rank = 1, .rows = 1, .cols = 32, .data = bytes, .affine = {}};
-  EXPECT_EQ(LoadOne(norm).message(), "tensor 'n': a vector of type Q8_0: expected F32, F16 or BF16");
+  VectorStore vectors;
+  EXPECT_EQ(ToStatus(vectors.Add({&norm, 1})).message(), "tensor 'n': a vector of type Q8_0: expected F32, F16 or BF16");
 }
 
-TEST(Load, VectorsBecomeFloatsPlusTheirOffset) {
-  kernels::ThreadPool pool(2);
-  WeightStore store(pool, false);
+TEST(Load, VectorsFollowEachOtherAsFloatsPlusTheirOffset) {
+  VectorStore store;
   const uint16_t halves[] = {FloatToHalf(0.5F), FloatToHalf(-2.0F), FloatToBf16(0.5F)};
   const auto bytes = std::as_bytes(std::span(halves));
   const weights::TensorView views[] = {
       {.name = "a", .dtype = DType::kF16, .rank = 1, .rows = 1, .cols = 2, .data = bytes.first(4), .affine = {}, .offset = 1},
       {.name = "b", .dtype = DType::kBF16, .rank = 1, .rows = 1, .cols = 1, .data = bytes.last(2), .affine = {}}};
-  const kernels::PackedMatrix a = store.Get(store.Add(std::span(views).first(1)).value()).segments[0].matrix;
-  ASSERT_EQ(a.form, kernels::PackedForm::kF32);
-  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[0], 1.5F);
-  EXPECT_EQ(reinterpret_cast<const float*>(a.data)[1], -1.0F);
-  const StackedWeight& b = store.Get(store.Add(std::span(views).last(1)).value());
-  EXPECT_EQ(reinterpret_cast<const float*>(b.segments[0].matrix.data)[0], 0.5F);
-  EXPECT_EQ(b.source_bytes, 2U);
-  EXPECT_FALSE(b.quantised);
+  const StoredVector& both = store.Get(store.Add(views).value());
+  EXPECT_EQ(both.values, (std::vector<float>{1.5F, -1.0F, 0.5F}));
+  EXPECT_EQ(both.source_bytes, 6U);
 }
 
 }  // namespace

@@ -24,12 +24,10 @@ kernels::FileMatrix FileMatrixOf(const weights::TensorView& view) {
           .group = view.affine.group};
 }
 
-// Rows of the file to floats, plus the offset of a vector.
-void Dequantise(const kernels::FileMatrix& file, float offset, kernels::IndexRange rows, std::byte* packed) {
+// Rows of the file to floats, for the reference mode.
+void Dequantise(const kernels::FileMatrix& file, kernels::IndexRange rows, std::byte* packed) {
   for (size_t row = rows.begin; row < rows.end; ++row) {
-    float* out = reinterpret_cast<float*>(packed) + row * file.cols;
-    kernels::DequantizeFileRow(file, row, out);
-    for (size_t i = 0; offset != 0 && i < file.cols; ++i) out[i] += offset;
+    kernels::DequantizeFileRow(file, row, reinterpret_cast<float*>(packed) + row * file.cols);
   }
 }
 
@@ -50,24 +48,19 @@ Result<std::byte*> WeightStore::Allocate(size_t bytes) {
 }
 
 Result<kernels::PackedMatrix> WeightStore::Pack(const weights::TensorView& view) {
-  const bool vector = view.rank == 1;
-  if (vector && !IsFloat(view.dtype)) {
-    return Error(Code::kUnsupported, "a vector of type {}: expected F32, F16 or BF16", Info(view.dtype).name);
-  }
   const kernels::FileMatrix file = FileMatrixOf(view);
   ASSIGN_OR_RETURN(kernels::PackedMatrix matrix, kernels::PackedMatrixOf(file));
-  const bool dequantise = dequantise_ || vector;
-  if (dequantise) {  // the same shape as a matrix of floats
+  if (dequantise_) {  // the same shape as a matrix of floats
     ASSIGN_OR_RETURN(matrix, kernels::PackedMatrixOf({.dtype = DType::kF32, .rows = view.rows, .cols = view.cols}));
   }
   ASSIGN_OR_RETURN(std::byte* const packed, Allocate(kernels::PackedBytes(matrix)));
   const kernels::PackJob job{.file = file, .matrix = matrix, .packed = packed};
-  const kernels::SectionSize size{.items = dequantise ? matrix.rows : kernels::Strips(matrix.rows), .grain = kPackGrain};
+  const kernels::SectionSize size{.items = dequantise_ ? matrix.rows : kernels::Strips(matrix.rows), .grain = kPackGrain};
   pool_.Run("pack", size, [&](kernels::SectionContext& context) {
     do {
       const kernels::IndexRange range = context.range();
-      if (dequantise) {
-        Dequantise(file, vector ? view.offset : 0, range, packed);
+      if (dequantise_) {
+        Dequantise(file, range, packed);
       } else {
         kernels::PackStrips(job, static_cast<uint32_t>(range.begin), static_cast<uint32_t>(range.end));
       }
@@ -86,7 +79,7 @@ Result<uint32_t> WeightStore::Add(std::span<const weights::TensorView> views) {
     }
     auto matrix = Pack(view);
     if (!matrix.ok()) return matrix.status().Within(fmt::format("tensor '{}'", view.name));
-    stack.segments.push_back({.matrix = *matrix, .row_offset = stack.rows});
+    stack.segments.push_back({.matrix = *matrix, .row_offset = stack.rows, .source_bytes = view.source_bytes()});
     stack.cols = matrix->cols;
     const auto rows = CheckedAdd(stack.rows, matrix->rows);
     if (!rows)

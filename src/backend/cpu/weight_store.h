@@ -17,6 +17,7 @@ namespace millrace::backend_cpu {
 struct WeightSegment {
   kernels::PackedMatrix matrix;
   uint32_t row_offset = 0;
+  uint64_t source_bytes = 0;  // as in the file
 };
 
 // One or more tensors of the same width, stacked by rows; each keeps its own form. A vector is always kF32, with its offset added.

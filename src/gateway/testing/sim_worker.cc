@@ -197,16 +197,14 @@ class SimWorkerImpl final : public SimWorker {
     sequence.clocks.last_token = loop_->NowNs();
     if (sequence.clocks.first_token == 0) sequence.clocks.first_token = loop_->NowNs();
     event.clocks = sequence.clocks;
-    if (count == left) {
-      event.finish = sequence.end;
-      event.usage = ipc::Usage{.prompt_tokens = static_cast<uint32_t>(sequence.submit.prompt.size()),
-                               .completion_tokens = static_cast<uint32_t>(sequence.answer.size()),
-                               .decode_steps = 1,
-                               .prefill_ns = 1'000'000,
-                               .decode_ns = 1'000'000,
-                               .decode_bytes = 5'000'000,
-                               .mean_batch = 1};
-    }
+    event.usage = ipc::Usage{.prompt_tokens = static_cast<uint32_t>(sequence.submit.prompt.size()),
+                             .completion_tokens = static_cast<uint32_t>(sequence.sent + count),
+                             .decode_steps = 1,
+                             .prefill_ns = 1'000'000,
+                             .decode_ns = 1'000'000,
+                             .decode_bytes = 5'000'000,
+                             .mean_batch = 1};
+    if (count == left) event.finish = sequence.end;
     if (!ipc::Push(worker_.up(), event)) return false;  // the same again after the next step
     sequence.sent += static_cast<uint32_t>(count);
     return event.finish != FinishReason::kNone;
