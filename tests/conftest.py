@@ -88,7 +88,7 @@ class Server:
 
 
 def tiny_models():
-    return sorted((ROOT / "tests/golden").glob("*/model.gguf"))
+    return sorted((ROOT / "tests/golden").glob("tiny-*/model.gguf"))
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,9 @@ Golden ReadGolden(const std::filesystem::path& folder) {
   const Json json = Json::Parse(ReadAll(folder / "golden.json")).value();
   const std::string bytes = ReadAll(folder / "logits.bin");
   const auto vocab = static_cast<size_t>(json.Find("vocab")->as_double());
-  Golden golden{.model = (folder / "model.gguf").string(), .rms = json.Find("rms")->as_double(), .cases = {}};
+  const std::filesystem::path file = folder / "model.gguf";
+  Golden golden{
+      .model = (std::filesystem::exists(file) ? file : folder).string(), .rms = json.Find("rms")->as_double(), .cases = {}};
   for (const Json& item : json.Find("cases")->items()) {
     GoldenCase one;
     one.name = item.Find("name")->as_string();
@@ -169,18 +171,20 @@ std::vector<uint64_t> HashesInCompany(ModelDriver& driver, const std::vector<Tok
   return hashes;
 }
 
-// The invariant of docs/architecture.md, "Numbers": the same bits in any company.
+// The invariant of docs/architecture.md, "Numbers": the same bits in any company. Each model sees one random history per combination, those
+// whose names begin with "tiny" more.
 TEST_P(GoldenTest, SameBitsInAnyBatchChunkThreadsAndInstructionSet) {
   const Golden golden = ReadGolden(GetParam());
   const std::vector<TokenId>& tokens = golden.cases.back().tokens;
   std::vector<uint64_t> expected;
   for (const auto& row : RunWhole(golden, tokens, Options(kernels::Isa::kScalar, 1, false))) expected.push_back(HashOf(row));
   std::mt19937 random(20240611);
+  const int draws = GetParam().filename().string().starts_with("tiny") ? 4 : 1;
   for (const kernels::Isa isa : {kernels::Isa::kScalar, kernels::BestIsa()}) {
     for (const uint32_t threads : {1U, 2U, 3U}) {
       auto driver = ModelDriver::Open(golden.model, Options(isa, threads, false));
       ASSERT_TRUE(driver.ok()) << driver.status().ToString();
-      for (int i = 0; i < 4; ++i) {
+      for (int i = 0; i < draws; ++i) {
         ASSERT_EQ(HashesInCompany(**driver, tokens, random), expected)
             << kernels::IsaName(isa) << ", " << threads << " threads, draw " << i;
       }

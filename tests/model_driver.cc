@@ -1,20 +1,24 @@
 #include "model_driver.h"
 
+#include <utility>
+
 #include "backend/cpu/cpu_backend.h"
 #include "model/decoder.h"
-#include "os/file.h"
+#include "model/model_file.h"
+#include "model/model_files.h"
 
 namespace millrace {
 
+ModelDriver::ModelDriver(std::unique_ptr<model::ModelRunner> runner)
+    : runner_(std::move(runner)), position_(runner_->info().slots, 0) {}
+
 Result<std::unique_ptr<ModelDriver>> ModelDriver::Open(const std::string& path, const backend_cpu::CpuOptions& options) {
-  std::unique_ptr<ModelDriver> driver(new ModelDriver);
-  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(path));
-  ASSIGN_OR_RETURN(driver->mapping_, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
-  ASSIGN_OR_RETURN(const auto model, model::ModelFile::Parse(driver->mapping_.bytes()));
+  ASSIGN_OR_RETURN(const auto opened, model::OpenedModelFiles::Open(path));
+  ASSIGN_OR_RETURN(const auto mapped, opened.Map());
+  ASSIGN_OR_RETURN(const auto model, model::ModelFile::Parse(mapped.files()));
   ASSIGN_OR_RETURN(auto backend, backend_cpu::CpuBackend::Create(model.config(), options));
-  ASSIGN_OR_RETURN(driver->runner_, model::Decoder<backend_cpu::CpuBackend>::Load(model, std::move(backend), nullptr));
-  driver->position_.assign(options.slots, 0);
-  return driver;
+  ASSIGN_OR_RETURN(auto runner, model::Decoder<backend_cpu::CpuBackend>::Load(model, std::move(backend), nullptr));
+  return std::make_unique<ModelDriver>(std::move(runner));
 }
 
 Result<std::vector<std::vector<float>>> ModelDriver::Step(const std::vector<Part>& parts) {

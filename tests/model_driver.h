@@ -1,4 +1,4 @@
-// Runs token lists through the CPU backend by hand: what an engine would do, spelled out, so that tests decide about chunks and batches.
+// Runs token lists through a backend by hand: what an engine would do, spelled out, so that tests decide about chunks and batches.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +8,15 @@
 
 #include "backend/cpu/options.h"
 #include "base/status.h"
-#include "model/model_file.h"
 #include "model/model_runner.h"
-#include "os/mapping.h"
 
 namespace millrace {
 
 class ModelDriver {
  public:
   static Result<std::unique_ptr<ModelDriver>> Open(const std::string& path, const backend_cpu::CpuOptions& options);
+  // The same over any runner.
+  explicit ModelDriver(std::unique_ptr<model::ModelRunner> runner);
 
   const model::ModelConfig& config() const { return runner_->config(); }
 
@@ -32,9 +32,6 @@ class ModelDriver {
   void Restart(uint32_t slot) { position_[slot] = 0; }
 
  private:
-  ModelDriver() = default;
-
-  FileMapping mapping_;
   std::unique_ptr<model::ModelRunner> runner_;
   std::vector<uint32_t> position_;  // next position per slot
   bool announced_ = false;

@@ -57,6 +57,10 @@ def phi3(pairs, key, **more):
     return config("phi3", original_max_position_embeddings=32, rope_scaling=longrope(pairs, key), **more)
 
 
+def starcoder2(**more):
+    return config("starcoder2", norm_epsilon=1e-5, use_bias=True, **more)
+
+
 # llama.cpp's rule instead of query_pre_attn_scalar: the head size.
 IN_GGUF = {"query_pre_attn_scalar": 16}
 
@@ -72,20 +76,22 @@ GGUF_MODELS = [
     Model("phi3-gguf", 19, "gguf", phi3(8, "type", sliding_window=100, tied=False), "Q4_1", "Q8_0"),
     Model("granite-gguf", 20, "gguf", granite(), "Q8_0", "Q8_0"),
     Model("olmo2-gguf", 21, "gguf", config("olmo2", kv_heads=4, tied=False), "Q8_0", "Q8_0"),
+    Model("starcoder2-gguf", 22, "gguf", starcoder2(sliding_window=24), "Q8_0", "Q8_0"),
 ]
 
 HF_MODELS = [
     Model("llama-hf", 31, "hf", config("llama", rope_scaling=YARN, attention_bias=True, tied=False, mlp_bias=False), "BF16", "BF16", "BF16", 3),
     Model("mistral-hf", 32, "hf", config("mistral", sliding_window=100, kv_heads=1), "F16", "F16", "F16"),
-    Model("smollm3-hf", 33, "hf", config("smollm3", layers=3, no_rope_layers=[1, 0, 1], rope_theta=2000000.0), "BF16", "BF16", "BF16"),
+    Model("smollm3-hf", 33, "hf", config("smollm3", no_rope_layers=[0, 1], rope_theta=2000000.0), "BF16", "BF16", "BF16"),
     Model("qwen2-hf", 34, "hf", config("qwen2", use_sliding_window=True, sliding_window=32, max_window_layers=1), "BF16", "BF16", "BF16"),
     Model("qwen3-hf", 35, "hf", config("qwen3", rope_scaling=YARN, attention_bias=False), "F16", "F16", "F16"),
-    Model("qwen3_moe-hf", 36, "hf", moe(norm_topk_prob=False, mlp_only_layers=[0], layers=3), "BF16", "BF16", "BF16"),
+    Model("qwen3_moe-hf", 36, "hf", moe(norm_topk_prob=False, mlp_only_layers=[0]), "BF16", "BF16", "BF16"),
     Model("gemma2-hf", 37, "hf", gemma2(sliding_window=100), "BF16", "BF16", "BF16"),
     Model("gemma3-hf", 38, "hf", gemma3(sliding_window=24), "BF16", "BF16", "BF16"),
     Model("phi3-hf", 39, "hf", phi3(4, "rope_type", partial_rotary_factor=0.5, sliding_window=24, tied=False), "F16", "F16", "F16"),
-    Model("granite-hf", 40, "hf", granite(attention_bias=False, mlp_bias=False), "F32", "F32", "F32"),
+    Model("granite-hf", 40, "hf", granite(attention_bias=False, mlp_bias=False, ffn=32), "F32", "F32", "F32"),
     Model("olmo2-hf", 41, "hf", config("olmo2", kv_heads=2), "BF16", "BF16", "F32"),
+    Model("starcoder2-hf", 42, "hf", starcoder2(sliding_window=100, tied=False), "F16", "F16", "F16"),
 ]
 
 MIXED = {"model.embed_tokens": (8, 64), "model.layers.0.self_attn.v_proj": (6, 32), "model.layers.1.mlp.gate": (8, 64)}
@@ -101,10 +107,11 @@ MLX_MODELS = [
     Model("phi3-mlx", 59, "mlx", phi3(8, "type", sliding_window=None, tied=False), (4, 32), (4, 32), "F16"),
     Model("granite-mlx", 60, "mlx", granite(ffn=128), (4, 64), (4, 64), "BF16"),
     Model("olmo2-mlx", 61, "mlx", config("olmo2", kv_heads=4, tied=False, ffn=128), (4, 64), (4, 64), "F16"),
+    Model("starcoder2-mlx", 62, "mlx", starcoder2(sliding_window=None), (4, 32), (4, 32), "BF16"),
 ]
 
 FORMAT_MODELS = [
-    *(Model(f"llama-{name.lower()}", 70 + i, "gguf", config("llama", ffn=128), name, name)
+    *(Model(f"llama-{name.lower()}", 70 + i, "gguf", config("llama"), name, name)
       for i, name in enumerate(("F16", "BF16", "Q4_0", "Q5_0", "Q5_1"))),
     *(Model(f"llama-{name.lower()}", 80 + i, "gguf",
             config("llama", hidden=256, heads=4, kv_heads=1, head_dim=64, ffn=256, layers=1, vocab=280), name, name)

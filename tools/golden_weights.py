@@ -53,7 +53,9 @@ def layer_shapes(model, layer):
 
     if model.pre_norms:
         norm("attn_norm")
-    shapes |= {"q": ((q, hidden), 1.5), "k": ((kv, hidden), 1.5), "v": ((kv, hidden), 1.0)}  # gains that make attention choose
+    # Gains that make attention choose, equally sharply whatever the rope's magnitude.
+    gain = 1.5 / (model.ropes[layer.rope][1] if layer.rope else 1.0)
+    shapes |= {"q": ((q, hidden), gain), "k": ((kv, hidden), gain), "v": ((kv, hidden), 1.0)}
     if model.qkv_bias:
         shapes |= {"q_bias": ((q,), 0.5), "k_bias": ((kv,), 0.5), "v_bias": ((kv,), 0.2)}
     if layer.qk_norm:

@@ -1,4 +1,5 @@
-"""The forward pass of family llama in numpy over dequantised weights: what the C++ engine is compared with.
+"""The forward pass of family llama in numpy over a GGUF file's dequantised weights, in float32 or float64 and without holding more of them
+than it has used: for likelihoods of real models, and for the first goldens. reference_decoder.py is that of every family.
 
 RMS norm, rope on adjacent pairs (the order of GGUF files), grouped query attention over all earlier positions, SwiGLU. All positions
 of a sequence at once.

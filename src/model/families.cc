@@ -64,9 +64,9 @@ bool Has(std::span<const std::string_view> names, std::string_view name) {
 }  // namespace
 
 std::span<const Family> Families() {
-  static const std::array<Family, 11> kFamilies = {LlamaFamily(), MistralFamily(),  SmolLm3Family(), Qwen2Family(),
+  static const std::array<Family, 12> kFamilies = {LlamaFamily(), MistralFamily(),  SmolLm3Family(), Qwen2Family(),
                                                    Qwen3Family(), Qwen3MoeFamily(), Gemma2Family(),  Gemma3Family(),
-                                                   Phi3Family(),  GraniteFamily(),  Olmo2Family()};
+                                                   Phi3Family(),  GraniteFamily(),  Olmo2Family(),   StarCoder2Family()};
   return kFamilies;
 }
 

@@ -83,5 +83,6 @@ Family Gemma3Family();
 Family Phi3Family();
 Family GraniteFamily();
 Family Olmo2Family();
+Family StarCoder2Family();
 
 }  // namespace millrace::model

@@ -30,7 +30,7 @@ Result<ModelConfig> Read(const std::string& arch, const std::function<void(GgufB
                                                                   {"vocab_size", 32}}) {
     file.U32(arch + "." + key, value);
   }
-  file.F32(arch + ".attention.layer_norm_rms_epsilon", 1e-6F);
+  file.F32(arch + ".attention.layer_norm_rms_epsilon", 1e-6F).F32(arch + ".attention.layer_norm_epsilon", 1e-5F);
   more(file);
   const std::string bytes = file.Build();
   ASSIGN_OR_RETURN(const auto parsed, weights::GgufFile::Parse(AsBytes(bytes)));
@@ -55,7 +55,7 @@ TEST(FamiliesInGguf, StyleOfRopeFollowsTheFamily) {
   for (const std::string arch : {"llama", "smollm3", "granite"}) {
     EXPECT_EQ(MustRead(arch).ropes.at(0).style, RopeStyle::kAdjacentPairs) << arch;
   }
-  for (const std::string arch : {"qwen2", "qwen3", "gemma2", "gemma3", "phi3", "olmo2"}) {
+  for (const std::string arch : {"qwen2", "qwen3", "gemma2", "gemma3", "phi3", "olmo2", "starcoder2"}) {
     EXPECT_EQ(MustRead(arch).ropes.at(0).style, RopeStyle::kHalves) << arch;
   }
 }
@@ -155,6 +155,14 @@ TEST(FamiliesInGguf, Phi3WithTwoTables) {
   EXPECT_EQ(config.ropes[0].frequencies, DividedBy(RopeFrequencies(12, 1e4), expected));
   EXPECT_EQ(config.ropes[0].magnitude, 1.19F);
   EXPECT_EQ(MustRead("phi3", file_of(1024)).ropes[0].frequencies[4], RopeFrequencies(12, 1e4)[4]);
+}
+
+TEST(FamiliesInGguf, StarCoder2) {
+  const ModelConfig config = MustRead("starcoder2");
+  EXPECT_EQ(config.norm, NormKind::kLayer);
+  EXPECT_EQ(config.norm_epsilon, 1e-5F);
+  EXPECT_EQ(config.layers[0].mlp, MlpKind::kPlain);
+  EXPECT_EQ(config.layers[0].window, 0u);
 }
 
 TEST(FamiliesInGguf, Granite) {

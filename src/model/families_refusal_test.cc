@@ -1,6 +1,8 @@
 // What a config.json asks for and this build does not do is refused by key.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -12,7 +14,7 @@ namespace {
 // A small model of the type, changed: `change` is an object whose members replace or join those of the file.
 Result<ModelConfig> Read(std::string_view type, std::string_view change) {
   Json json = Json::Parse(R"({"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-                              "head_dim": 16, "intermediate_size": 96, "max_position_embeddings": 1024, "rms_norm_eps": 1e-5})")
+                              "head_dim": 16, "intermediate_size": 96, "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "norm_epsilon": 1e-5})")
                   .value();
   json.Set("model_type", type);
   if (type == "qwen3_moe") {
@@ -85,6 +87,8 @@ std::vector<Wrong> WrongConfigs() {
       {"llama", R"({"num_hidden_layers": 100000})", kBad, "'num_hidden_layers': 100000, expected 1 to 1024"},
       {"llama", R"({"hidden_size": 65, "head_dim": null})", kBad, "'hidden_size': 65 is no multiple of the 4 heads"},
       {"llama", R"({"rms_norm_eps": null})", kLost, "'rms_norm_eps': missing"},
+      {"starcoder2", R"({"hidden_act": "gelu"})", kNo, "'hidden_act': 'gelu' is not supported"},
+      {"starcoder2", R"({"norm_epsilon": null})", kLost, "'norm_epsilon': missing"},
       {"llama", R"({"vision_config": {}})", kNo, "'vision_config': not supported"},
   };
 }
@@ -99,9 +103,89 @@ TEST(FamiliesRefuse, WhatTheyDoNotDo) {
   }
 }
 
+constexpr std::string_view kTypes[] = {"llama",  "mistral",     "smollm3", "qwen2",   "qwen3", "qwen3_moe",
+                                       "gemma2", "gemma3_text", "phi3",    "granite", "olmo2", "starcoder2"};
+
+// Whatever stands there, there is a configuration within the limits or an error: no crash, no endless loop, no huge allocation.
+TEST(FamiliesRefuse, AnyValueOfAnyKey) {
+  constexpr std::string_view kValues[] = {"null",
+                                          "true",
+                                          "-1",
+                                          "0",
+                                          "1",
+                                          "3",
+                                          "1e308",
+                                          "5e-324",
+                                          "4294967296",
+                                          "\"x\"",
+                                          "[]",
+                                          "[1]",
+                                          "{}",
+                                          R"(["sliding_attention", "full_attention"])",
+                                          R"({"rope_type": 1, "factor": "a"})",
+                                          R"({"rope_type": "yarn", "factor": 1e300, "beta_fast": 1e-300})",
+                                          R"({"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 1e-9})",
+                                          R"({"rope_type": "longrope", "short_factor": [], "long_factor": [1e999]})",
+                                          R"({"full_attention": [], "sliding_attention": {"rope_theta": 2}})"};
+  constexpr std::string_view kKeys[] = {"hidden_size",
+                                        "num_hidden_layers",
+                                        "num_attention_heads",
+                                        "num_key_value_heads",
+                                        "head_dim",
+                                        "intermediate_size",
+                                        "max_position_embeddings",
+                                        "rms_norm_eps",
+                                        "norm_epsilon",
+                                        "rope_theta",
+                                        "rope_scaling",
+                                        "rope_parameters",
+                                        "partial_rotary_factor",
+                                        "original_max_position_embeddings",
+                                        "rope_local_base_freq",
+                                        "sliding_window",
+                                        "sliding_window_pattern",
+                                        "use_sliding_window",
+                                        "max_window_layers",
+                                        "layer_types",
+                                        "no_rope_layers",
+                                        "no_rope_layer_interval",
+                                        "num_experts",
+                                        "num_experts_per_tok",
+                                        "moe_intermediate_size",
+                                        "norm_topk_prob",
+                                        "decoder_sparse_step",
+                                        "mlp_only_layers",
+                                        "query_pre_attn_scalar",
+                                        "attn_logit_softcapping",
+                                        "final_logit_softcapping",
+                                        "embedding_multiplier",
+                                        "residual_multiplier",
+                                        "attention_multiplier",
+                                        "logits_scaling",
+                                        "hidden_act",
+                                        "attention_bias"};
+  for (const std::string_view type : kTypes) {
+    for (const std::string_view key : kKeys) {
+      for (const std::string_view value : kValues) {
+        if (value.find("1e999") != std::string_view::npos && !Json::Parse(value).ok()) continue;
+        const auto config = Read(type, fmt::format(R"({{"{}": {}}})", key, value));
+        if (!config.ok()) {
+          EXPECT_FALSE(config.status().message().empty());
+          continue;
+        }
+        ASSERT_LE(config->layers.size(), 1024u);
+        for (const LayerConfig& layer : config->layers) ASSERT_LT(layer.rope, static_cast<int32_t>(config->ropes.size()));
+        for (const RopeConfig& rope : config->ropes) {
+          for (const double frequency : rope.frequencies) ASSERT_TRUE(std::isfinite(frequency)) << type << key << value;
+          ASSERT_TRUE(std::isfinite(rope.magnitude) && rope.magnitude > 0) << type << key << value;
+        }
+      }
+    }
+  }
+}
+
 TEST(FamiliesRefuse, NothingThatIsHarmless) {
-  for (const std::string_view type :
-       {"llama", "mistral", "smollm3", "qwen2", "qwen3", "qwen3_moe", "gemma2", "gemma3_text", "phi3", "granite", "olmo2"}) {
+  for (const std::string_view type : kTypes) {
     for (const std::string_view change :
          {"{}", R"({"attention_dropout": 0.5, "torch_dtype": "bfloat16", "auto_map": {"A": "b"}, "sliding_window": null})",
           R"({"rope_scaling": {"rope_type": "default"}, "layer_types": null, "mlp_bias": false, "attention_bias": false})"}) {

@@ -69,6 +69,24 @@ TEST(Families, Llama32Of1B) {
   ExpectLayers(config, 16, Layer(32, 8, 64, 8192));
 }
 
+TEST(Families, RopeAsNewerTransformersWriteIt) {
+  const auto text = [](std::string_view rope) {
+    return fmt::format(R"({{"model_type": "llama", "hidden_size": 128, "intermediate_size": 256, "max_position_embeddings": 8192,
+      "num_attention_heads": 4, "num_hidden_layers": 1, "rms_norm_eps": 1e-6, {}}})",
+                       rope);
+  };
+  const ModelConfig llama3 = MustRead(text(R"("rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 8.0,
+      "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 1024})"));
+  EXPECT_EQ(llama3.ropes[0].frequencies, ScaledAsLlama3(RopeFrequencies(32, 500000), {8, 1, 4, 1024}));
+  const ModelConfig part = MustRead(text(R"("rope_parameters": {"rope_theta": 2000.0, "partial_rotary_factor": 0.5})"));
+  EXPECT_EQ(part.ropes[0].frequencies, RopeFrequencies(16, 2000));
+  const ModelConfig yarn = MustRead(text(R"("rope_theta": 3000.0, "rope_scaling": {"rope_type": "yarn", "factor": 40,
+      "original_max_position_embeddings": 4096, "mscale": 1.0, "mscale_all_dim": 0.5, "beta_fast": 16, "beta_slow": 2,
+      "truncate": false})"));
+  EXPECT_EQ(yarn.ropes[0].frequencies, ScaledAsYarn(RopeFrequencies(32, 3000), {3000, 40, 4096, 16, 2, false}));
+  EXPECT_FLOAT_EQ(yarn.ropes[0].magnitude, 1.15572199F);
+}
+
 TEST(Families, Qwen25Of05B) {
   const std::string text = R"({
     "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643, "eos_token_id": 151645,
@@ -315,6 +333,24 @@ TEST(Families, SmolLm3Of3B) {
     for (size_t i = 0; i < 36; ++i) EXPECT_EQ(config.layers[i].rope, i % 4 == 3 ? -1 : 0);
     EXPECT_EQ(config.ropes[0].frequencies, RopeFrequencies(128, 5e6));
   }
+}
+
+TEST(Families, StarCoder2Of3B) {
+  const ModelConfig config = MustRead(R"({
+    "architectures": ["Starcoder2ForCausalLM"], "attention_dropout": 0.1, "bos_token_id": 0, "embedding_dropout": 0.1,
+    "eos_token_id": 0, "hidden_act": "gelu_pytorch_tanh", "hidden_size": 3072, "initializer_range": 0.018042,
+    "intermediate_size": 12288, "layer_norm_epsilon": 1e-05, "max_position_embeddings": 16384, "mlp_type": "default",
+    "model_type": "starcoder2", "norm_epsilon": 1e-05, "norm_type": "layer_norm", "num_attention_heads": 24,
+    "num_hidden_layers": 30, "num_key_value_heads": 2, "residual_dropout": 0.1, "rope_theta": 999999.4420358813,
+    "sliding_window": 4096, "transformers_version": "4.37.0.dev0", "use_bias": true, "use_cache": true, "vocab_size": 49152})");
+  LayerConfig layer = Layer(24, 2, 128, 12288);
+  layer.window = 4096;
+  layer.mlp = MlpKind::kPlain;
+  layer.activation = Activation::kGeluTanh;
+  ExpectLayers(config, 30, layer);
+  EXPECT_EQ(config.norm, NormKind::kLayer);
+  EXPECT_EQ(config.norm_epsilon, 1e-5F);
+  EXPECT_EQ(config.ropes[0].frequencies, RopeFrequencies(128, 999999.4420358813));
 }
 
 TEST(Families, EveryFamilyNamesEveryRoleItNeeds) {

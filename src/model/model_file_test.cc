@@ -117,7 +117,7 @@ std::vector<Wrong> WrongFiles() {
   return {
       {"unknown_architecture", Code::kUnsupported,
        "architecture 'foo' is not supported; this build knows: llama, smollm3, qwen2, qwen3, qwen3moe, gemma2, gemma3, phi3, "
-       "granite, olmo2",
+       "granite, olmo2, starcoder2",
        [](LlamaImage& image) { image.architecture = "foo"; }},
       {"no_architecture", Code::kDataLoss, "metadata 'general.architecture': missing", lack("general.architecture")},
       {"no_layers_key", Code::kDataLoss, "metadata 'llama.block_count': missing", lack("llama.block_count")},

@@ -78,9 +78,10 @@ constexpr std::array<std::string_view, 23> kGgufRead = {
     "rope.scaling.yarn_beta_slow",
 };
 
-constexpr std::array<Neutral, 37> kConfig = {{
+constexpr std::array<Neutral, 38> kConfig = {{
     {"attention_bias", 0},
     {"mlp_bias", 0},
+    {"lm_head_bias", 0},
     {"use_bias", 0},
     {"use_qkv_bias", 0},
     {"qkv_bias", 0},

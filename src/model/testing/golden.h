@@ -1,8 +1,10 @@
 // Golden checkpoints (tests/golden, written by tools/make_golden): tiny models and the logits they must give.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,12 +15,20 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "model/model_file.h"
+#include "model/model_files.h"
 #include "os/file.h"
-#include "os/mapping.h"
 
 namespace millrace::model::testing {
 
-inline const std::vector<std::string> kGoldenNames = {"tiny-f32", "tiny-q4", "tiny-q4-untied", "tiny-q8"};
+// The names of all folders, sorted.
+inline std::vector<std::string> GoldenNames(const std::string& root) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(root)) {
+    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 struct GoldenCase {
   std::string name;
@@ -28,8 +38,8 @@ struct GoldenCase {
 };
 
 struct Golden {
-  FileMapping mapping;
-  std::unique_ptr<const ModelFile> file;  // points into mapping
+  std::unique_ptr<const MappedModelFiles> mapped;
+  std::unique_ptr<const ModelFile> file;  // points into mapped
   float rms = 0;                          // of all reference logits
   std::vector<float> logits;
   std::vector<GoldenCase> cases;  // point into logits
@@ -52,12 +62,15 @@ inline Status ReadGoldenCases(const Json& golden, Golden& out) {
   return {};
 }
 
-// `folder`: ".../tests/golden/NAME". The files are ours: only their presence is an error, a wrong layout ends the test.
+// `folder`: ".../tests/golden/NAME", which holds a model.gguf or is the model's directory. The files are ours: only their presence is an
+// error, a wrong layout ends the test.
 inline Result<Golden> LoadGolden(const std::string& folder) {
   Golden out;
-  ASSIGN_OR_RETURN(const auto opened, OpenRegularFile(folder + "/model.gguf"));
-  ASSIGN_OR_RETURN(out.mapping, FileMapping::Map(opened.fd.get(), opened.identity.size_bytes));
-  ASSIGN_OR_RETURN(auto file, ModelFile::Parse(out.mapping.bytes()));
+  const std::string gguf = folder + "/model.gguf";
+  ASSIGN_OR_RETURN(const auto opened, OpenedModelFiles::Open(std::filesystem::exists(gguf) ? gguf : folder));
+  ASSIGN_OR_RETURN(auto mapped, opened.Map());
+  out.mapped = std::make_unique<const MappedModelFiles>(std::move(mapped));
+  ASSIGN_OR_RETURN(auto file, ModelFile::Parse(out.mapped->files()));
   out.file = std::make_unique<const ModelFile>(std::move(file));
   ASSIGN_OR_RETURN(const auto raw, ReadSmallFile(folder + "/logits.bin", size_t{16} << 20));
   out.logits.resize(raw.size() / sizeof(float));
