@@ -32,10 +32,10 @@ Status CheckRunner(const model::ModelRunner& runner, const EngineOptions& option
 
 constexpr uint32_t kLeastPrefill = 16;  // below, reading the weights costs more than the products
 
-// Before anything was measured: a processor does about 25 bytes' worth of 4-bit weights per token and nanosecond.
 uint32_t FirstPrefillBudget(const EngineOptions& options, uint64_t weight_bytes) {
   if (options.target_step_ns == 0 || weight_bytes == 0) return options.prefill_chunk;
-  const double guess = static_cast<double>(options.target_step_ns) * 25.0 / static_cast<double>(weight_bytes);
+  const double guess =
+      static_cast<double>(options.target_step_ns) * options.first_prefill_bytes_per_ns / static_cast<double>(weight_bytes);
   return std::min(options.prefill_chunk, std::max(kLeastPrefill, static_cast<uint32_t>(std::min(guess, 1e6))));
 }
 

@@ -35,6 +35,8 @@ struct EngineOptions {
   // A step takes fewer prompt tokens when they would need longer than this: everybody else waits for it, and so does whoever watches
   // the heartbeat. 0 = no limit.
   int64_t target_step_ns = 1'000'000'000;
+  // Before anything was measured: resident weight bytes per prompt token and nanosecond. A processor does about 25 of 4-bit weights.
+  double first_prefill_bytes_per_ns = 25;
   uint32_t max_waiting = 256;
   // Called before each launch with the requests of that step: whoever survives a crash of it can tell whom to blame.
   std::function<void(std::span<const RequestId>)> on_step = nullptr;

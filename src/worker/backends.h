@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "engine/engine.h"
 #include "kernels/kernel_table.h"
 #include "kernels/thread_pool.h"
 #include "model/config.h"
@@ -35,6 +36,7 @@ struct LoadedRunner {
   std::unique_ptr<model::ModelRunner> runner;
   kernels::ThreadPool* pool = nullptr;
   const kernels::KernelTable* kernels = nullptr;
+  double first_prefill_bytes_per_ns = engine::EngineOptions().first_prefill_bytes_per_ns;
 };
 
 struct BackendRow {

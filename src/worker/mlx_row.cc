@@ -26,6 +26,8 @@ Result<LoadedRunner> LoadMlx(const model::ModelFile& file, const BackendOptions&
   LoadedRunner loaded;
   ASSIGN_OR_RETURN(loaded.runner, model::Decoder<backend_mlx::MlxBackend>::Load(file, std::move(backend), options.progress));
   LogInfo("weights: {}", loading.DescribeWeights());
+  // On a processor MLX takes products one by one: a first step as large as ours would look as if the worker hung.
+  loaded.first_prefill_bytes_per_ns = loading.on_gpu() ? 250 : 1;
   return loaded;
 }
 

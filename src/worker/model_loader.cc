@@ -112,6 +112,7 @@ Result<LoadedModel> LoadModel(std::span<const model::NamedFile> files, const Loa
   engine::EngineOptions engine_options;
   engine_options.end_of_sequence = loaded.end_of_sequence;
   engine_options.prefill_chunk = prefill_chunk;
+  engine_options.first_prefill_bytes_per_ns = runner.first_prefill_bytes_per_ns;
   engine_options.on_step = options.on_step;
   ASSIGN_OR_RETURN(loaded.engine, engine::Engine::Create(std::move(runner.runner), std::move(engine_options)));
   return loaded;

@@ -54,14 +54,13 @@ Result<std::unique_ptr<MlxBackend>> MlxBackend::Create(const model::ModelConfig&
 
 Status MlxBackend::Start(const model::ModelConfig& config, const MlxOptions& options) {
   MlxOptions chosen = options;
-  const bool gpu = mlx::core::default_device().type == mlx::core::Device::gpu;
-  if (chosen.compute == Compute::kAutomatic) chosen.compute = gpu ? Compute::kF16 : Compute::kF32;
+  on_gpu_ = mlx::core::default_device().type == mlx::core::Device::gpu;
+  if (chosen.compute == Compute::kAutomatic) chosen.compute = on_gpu_ ? Compute::kF16 : Compute::kF32;
   if (chosen.reference) {
     chosen.compute = Compute::kF32;
     chosen.kv_type = model::KvType::kF32;
   }
   impl_ = std::make_unique<Impl>(config, chosen, LimitsOf(chosen));
-  device_ = gpu ? "gpu" : "processor";
   FillInfo(chosen);
   return {};
 }
@@ -69,7 +68,7 @@ Status MlxBackend::Start(const model::ModelConfig& config, const MlxOptions& opt
 void MlxBackend::FillInfo(const MlxOptions& options) {
   const SlabLimits& limits = impl_->kv().limits();
   info_ = {.engine = "mlx",
-           .isa = device_.c_str(),
+           .isa = on_gpu_ ? "gpu" : "processor",
            .threads = 1,
            .depth = kDepth,
            .block_tokens = kBlockTokens,

@@ -52,6 +52,8 @@ class MlxBackend {
 
   const model::RunnerInfo& info() const { return info_; }
 
+  bool on_gpu() const { return on_gpu_; }
+
   // What became of the file's element types, for the log: "Q4_1 converted to affine 4-bit without loss, …".
   std::string DescribeWeights() const;
 
@@ -63,7 +65,7 @@ class MlxBackend {
   void FillInfo(const MlxOptions& options);
 
   std::unique_ptr<Impl> impl_;
-  std::string device_;
+  bool on_gpu_ = false;
   model::RunnerInfo info_;
 };
 
