@@ -13,8 +13,23 @@ import urllib.request
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / "build/release/bin"
+BIN = ROOT / "build" / (os.environ.get("CHECK_PRESET") or "release") / "bin"
 MILLRACE = BIN / "millrace"
+# The engine that all servers of a run use; ./check --engine NAME sets it.
+ENGINE = os.environ.get("MILLRACE_ENGINE") or "cpu"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "default_model: looks at what the default model says or at its size")
+    config.addinivalue_line("markers", "same_bits: needs the CPU engine's promise of the same bits in any company")
+
+
+def pytest_collection_modifyitems(items):
+    """Other engines serve a tiny model under the default model's name, and promise no equality."""
+    for item in items:
+        for name in ("default_model", "same_bits"):
+            if ENGINE != "cpu" and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=f"{name}, and the engine is {ENGINE}"))
 
 
 class Server:
@@ -98,7 +113,7 @@ def millrace():
 
 
 @pytest.fixture(scope="session")
-def smollm2(millrace):
+def default_model(millrace):
     """Path of the default model's file in the store."""
     listed = subprocess.run([millrace, "list"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"^smollm2 .* (\S+)$", listed, re.M)
@@ -107,8 +122,18 @@ def smollm2(millrace):
 
 
 @pytest.fixture(scope="session")
-def server(smollm2):
-    running = Server("smollm2")
+def smollm2(request):
+    """The same, or the file that plays it under an engine that is slow on this machine."""
+    return request.getfixturevalue("default_model") if ENGINE == "cpu" else str(tiny_models()[0])
+
+
+@pytest.fixture(scope="session")
+def server(millrace, smollm2, tmp_path_factory):
+    env = {}
+    if ENGINE != "cpu":
+        env["MILLRACE_HOME"] = str(tmp_path_factory.mktemp("store"))
+        subprocess.run([millrace, "add", smollm2, "--alias", "smollm2"], check=True, capture_output=True, env={**os.environ, **env})
+    running = Server("smollm2", env=env)
     yield running
     assert running.stop() == 0, running.log
 

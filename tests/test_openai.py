@@ -12,6 +12,7 @@ def ask(client, text, **options):
     return client.chat.completions.create(model="smollm2", messages=[{"role": "user", "content": text}], **options)
 
 
+@pytest.mark.default_model
 def test_names_the_capital(client):
     reply = ask(client, "Name the capital of France.", temperature=0, max_tokens=60)
     assert "Paris" in reply.choices[0].message.content
@@ -50,6 +51,7 @@ def test_seed_repeats_and_differs(client):
     assert first != other
 
 
+@pytest.mark.default_model
 def test_stop_string_does_not_leak(client):
     reply = ask(client, "Count: one, two, three, four, five.", temperature=0, max_tokens=60, stop=[" the"])
     assert " the" not in reply.choices[0].message.content
@@ -67,6 +69,7 @@ def test_logprobs(client):
         assert sorted((t.logprob for t in item.top_logprobs), reverse=True) == [t.logprob for t in item.top_logprobs]
 
 
+@pytest.mark.default_model
 def test_streamed_logprobs_cover_the_text(client):
     chunks = list(ask(client, "Say hi.", temperature=0, max_tokens=8, logprobs=True, stream=True))
     text = "".join(c.choices[0].delta.content or "" for c in chunks)
@@ -118,6 +121,7 @@ def test_harmless_parameters_are_reported(client):
     assert "user" in raw.headers["x-millrace-ignored"] and "metadata" in raw.headers["x-millrace-ignored"]
 
 
+@pytest.mark.default_model
 def test_timings(server):
     status, reply = server.post("/v1/chat/completions", {"model": "smollm2", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 20,
                                                          "ignore_eos": True})
@@ -128,6 +132,7 @@ def test_timings(server):
     assert set(timings["hops"]) >= {"parse_ms", "template_ms", "tokenise_ms", "queue_ms", "prefill_ms", "decode_ms"}
 
 
+@pytest.mark.default_model
 def test_timings_of_an_answer_that_a_stop_string_ended(server):
     status, reply = server.post("/v1/chat/completions", {"model": "smollm2", "messages": [{"role": "user", "content": "Count: one, two, three."}],
                                                          "temperature": 0, "max_tokens": 60, "stop": [" the", ".", " two"], "ignore_eos": True})
@@ -136,6 +141,7 @@ def test_timings_of_an_answer_that_a_stop_string_ended(server):
     assert timings["gb_s"] > 0 and timings["bytes_per_token"] > 90e6 and timings["mean_batch"] >= 1 and timings["decode_tok_s"] > 0
 
 
+@pytest.mark.same_bits
 def test_many_at_once_say_the_same_as_alone(server):
     import concurrent.futures
     body = {"model": "smollm2", "temperature": 0.8, "seed": 7, "max_tokens": 30}
