@@ -5,17 +5,24 @@ import stat
 
 import pytest
 
-from conftest import Server, tiny_models
+from conftest import MILLRACE, Server, tiny_models
 
 
 @pytest.fixture
-def fake_mlx(tmp_path):
-    """Puts a millrace-worker-mlx into a folder of its own; returns the environment that finds it."""
+def without_mlx(tmp_path):
+    """The environment that finds a folder with the real worker and nothing else."""
+    (tmp_path / "millrace-worker").symlink_to(MILLRACE.parent.parent / "libexec/millrace-worker")
+    return {"MILLRACE_LIBEXEC": str(tmp_path)}
+
+
+@pytest.fixture
+def fake_mlx(without_mlx, tmp_path):
+    """Puts a millrace-worker-mlx beside it."""
     def make(script):
         program = tmp_path / "millrace-worker-mlx"
         program.write_text("#!/bin/sh\n" + script)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        return {"MILLRACE_LIBEXEC": str(tmp_path), "MILLRACE_ENGINE": ""}
+        return without_mlx
     return make
 
 
@@ -26,15 +33,15 @@ def log_of(arguments, env):
     return engine, running.log
 
 
-def test_missing_program_says_how_to_build_it(run, tmp_path):
-    done = run("serve", tiny_models()[0], "--port", 0, "--engine", "mlx", env={"MILLRACE_LIBEXEC": str(tmp_path)})
+def test_missing_program_says_how_to_build_it(run, without_mlx):
+    done = run("serve", tiny_models()[0], "--port", 0, "--engine", "mlx", env=without_mlx)
     assert done.returncode == 3, done.stderr
     assert "cmake --workflow --preset mlx" in done.stderr and "--engine cpu" in done.stderr
-    assert str(tmp_path) in done.stderr
+    assert without_mlx["MILLRACE_LIBEXEC"] in done.stderr
 
 
-def test_auto_without_mlx(tmp_path):
-    engine, log = log_of(["--engine", "auto"], {"MILLRACE_LIBEXEC": str(tmp_path)})
+def test_auto_without_mlx(without_mlx):
+    engine, log = log_of(["--engine", "auto"], without_mlx)
     assert engine == "cpu" and "engine cpu: millrace-worker-mlx is not installed" in log
 
 
@@ -63,11 +70,11 @@ def test_broken_mlx_is_refused_with_the_other_engine(run, fake_mlx, script, word
         assert done.returncode == 5 and words in done.stderr and "--engine cpu" in done.stderr, (command, done.stderr)
 
 
-def test_engine_is_a_setting_like_others(run, tmp_path):
+def test_engine_is_a_setting_like_others(run, without_mlx, tmp_path):
     config = tmp_path / "millrace.toml"
     config.write_text('[serve]\nengine = "abacus"\n')
-    assert run("serve", tiny_models()[0], "--config", config).returncode == 2
-    env = {"MILLRACE_ENGINE": "mlx", "MILLRACE_LIBEXEC": str(tmp_path)}
+    assert run("serve", tiny_models()[0], "--config", config, env={"MILLRACE_ENGINE": ""}).returncode == 2
+    env = {"MILLRACE_ENGINE": "mlx", **without_mlx}
     assert "preset mlx" in run("serve", tiny_models()[0], "--port", 0, env=env).stderr
 
 

@@ -177,6 +177,17 @@ void MlxBackend::Impl::StartDevice() {
   mx::async_eval(std::move(wanted));
 }
 
+mx::array MlxBackend::Impl::Write(std::span<const float> rows, uint32_t width) const {
+  return mx::array(rows.data(), {static_cast<int>(rows.size() / width), static_cast<int>(width)}, mx::float32);
+}
+
+Result<std::vector<float>> MlxBackend::Impl::Read(Act act) {
+  RETURN_IF_ERROR(step().failure);
+  mx::array rows = mx::contiguous(At(act));
+  mx::eval(rows);
+  return std::vector<float>(rows.data<float>(), rows.data<float>() + rows.size());
+}
+
 Result<model::StepResult> MlxBackend::Impl::End() {
   if (steps_.empty()) return Error(Code::kInvalidArgument, "no step is under way");
   ended_ = std::move(steps_.front());
@@ -191,8 +202,8 @@ Result<model::StepResult> MlxBackend::Impl::End() {
     const auto place = static_cast<size_t>(ended_->place[i]);
     model::OutputResult result;
     if (ended_->outputs[i].kind == model::OutputKind::kSample) {
-      result.id = ended_->samples->data<int32_t>()[place];
-    } else {
+      if (ended_->samples) result.id = ended_->samples->data<int32_t>()[place];
+    } else if (ended_->logits) {  // else there was no Head
       result.logits = std::span(ended_->logits->data<float>() + place * config_.vocab, config_.vocab);
     }
     results_.push_back(result);

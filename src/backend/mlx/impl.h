@@ -46,6 +46,9 @@ class MlxBackend::Impl {
   mlx::core::array Experts(Act x, const model::ExpertsOp<Weight>& op);
   void Head(Act x, const model::HeadOp<Weight>& op);
 
+  mlx::core::array Write(std::span<const float> rows, uint32_t width) const;
+  Result<std::vector<float>> Read(Act act);
+
  private:
   Status Check(const model::StepBatch& batch) const;
   Status CheckTokens(const model::StepBatch& batch) const;

@@ -3,7 +3,7 @@
 // holds it, so what one sequence writes must not be part of what another one reads.
 //
 // The engine speaks of blocks of a pool. A block lives at the place of the slab for which it was last announced; a slab that no slot uses
-// stays as long as one of its blocks may still be copied from. Announcing block 0 of a slot begins a new, clean slab.
+// stays as long as one of its blocks may still be copied from. Announcing another first block for a slot begins a new, clean slab.
 //
 // One thread. Throws what MLX throws.
 #pragma once

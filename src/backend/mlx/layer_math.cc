@@ -1,5 +1,6 @@
 #include "backend/mlx/layer_math.h"
 
+#include <mlx/device.h>
 #include <mlx/ops.h>
 
 #include <utility>
@@ -27,11 +28,16 @@ mx::array MultiplyPart(const mx::array& x, const MatrixPart& part) {
 mx::array MultiplyByExpert(const mx::array& x, const StoredWeight& weight, const mx::array& experts, int count) {
   const MatrixPart& part = weight.parts.at(0);
   const auto split = [count](const mx::array& all) { return mx::reshape(all, {count, all.shape(0) / count, all.shape(1)}); };
-  const mx::array ready = mx::astype(x, part.scales ? part.scales->dtype() : part.data.dtype());
-  const mx::array y = part.scales ? mx::gather_qmm(ready, split(part.data), split(*part.scales), split(*part.biases),
-                                                   std::nullopt, experts, true, part.group, part.bits)
-                                  : mx::gather_mm(ready, mx::transpose(split(part.data), {0, 2, 1}), std::nullopt, experts);
-  return mx::astype(y, mx::float32);
+  if (part.scales) {
+    const mx::array ready = mx::astype(x, part.scales->dtype());
+    return mx::astype(mx::gather_qmm(ready, split(part.data), split(*part.scales), split(*part.biases), std::nullopt, experts,
+                                     true, part.group, part.bits),
+                      mx::float32);
+  }
+  // On processors MLX gathers float32 only.
+  const mx::Dtype type = mx::default_device() == mx::Device::cpu ? mx::float32 : part.data.dtype();
+  const mx::array matrices = mx::transpose(split(mx::astype(part.data, type)), {0, 2, 1});
+  return mx::astype(mx::gather_mm(mx::astype(x, type), matrices, std::nullopt, experts), mx::float32);
 }
 
 }  // namespace

@@ -127,6 +127,14 @@ MlxBackend::Act MlxBackend::Experts(Act x, const model::ExpertsOp<Weight>& op) {
   return impl_->Run([&] { return impl_->Experts(x, op); });
 }
 
+MlxBackend::Act MlxBackend::Write(std::span<const float> rows, uint32_t width) {
+  return impl_->Run([&] { return impl_->Write(rows, width); });
+}
+
+Result<std::vector<float>> MlxBackend::Read(Act act) {
+  return Guard([&] { return impl_->Read(act); });
+}
+
 void MlxBackend::Head(Act x, const model::HeadOp<Weight>& op) { impl_->Head(x, op); }
 
 Result<model::StepResult> MlxBackend::End() {

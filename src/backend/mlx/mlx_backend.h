@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "backend/mlx/options.h"
 #include "base/status.h"
@@ -51,6 +52,10 @@ class MlxBackend {
   Result<model::StepResult> End();
 
   const model::RunnerInfo& info() const { return info_; }
+
+  // For tests of single ops, inside a step: dense rows.
+  Act Write(std::span<const float> rows, uint32_t width);
+  Result<std::vector<float>> Read(Act act);
 
   bool on_gpu() const { return on_gpu_; }
 
