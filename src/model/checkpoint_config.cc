@@ -24,7 +24,7 @@ constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
     {"llama", "LlamaForCausalLM"},   {"mistral", "MistralForCausalLM"},    {"qwen2", "Qwen2ForCausalLM"},
     {"qwen3", "Qwen3ForCausalLM"},   {"qwen3_moe", "Qwen3MoeForCausalLM"}, {"gemma2", "Gemma2ForCausalLM"},
     {"gemma3", "Gemma3ForCausalLM"}, {"phi3", "Phi3ForCausalLM"},          {"granite", "GraniteForCausalLM"},
-    {"olmo2", "Olmo2ForCausalLM"},   {"smollm3", "SmolLM3ForCausalLM"},
+    {"olmo2", "Olmo2ForCausalLM"},   {"smollm3", "SmolLM3ForCausalLM"},    {"starcoder2", "Starcoder2ForCausalLM"},
 };
 
 bool Near(double a, double b) { return std::fabs(a - b) <= kTolerance * std::max(std::fabs(a), std::fabs(b)); }
@@ -51,10 +51,13 @@ class ConfigWriter {
   ConfigWriter(const ModelFile& file, const Family& family) : file_(file), config_(file.config()), family_(family) {}
 
   Result<Json> Write() {
+    // Llama's blocks with a window are Mistral's; GGUF has one name for both.
+    const bool is_mistral = family_.name == "llama" && first().window != 0;
+    const std::string_view family = is_mistral ? std::string_view("mistral") : family_.name;
     const auto name =
-        std::find_if(std::begin(kClasses), std::end(kClasses), [&](const auto& row) { return row.first == family_.name; });
+        std::find_if(std::begin(kClasses), std::end(kClasses), [&](const auto& row) { return row.first == family; });
     if (name != std::end(kClasses)) Set("architectures", Json(Json::Array{Json(name->second)}));
-    Set("model_type", Json(family_.model_types.front()));
+    Set("model_type", Json(is_mistral ? family : family_.model_types.front()));
     WriteDimensions();
     RETURN_IF_ERROR(WriteRope());
     WriteLayers();
@@ -89,12 +92,13 @@ class ConfigWriter {
     SetNumber("head_dim", first().head_dim);
     SetNumber("max_position_embeddings", config_.context_length);
     SetNumber("vocab_size", config_.vocab);
-    Set("rms_norm_eps", Json(Decimal(config_.norm_epsilon)));
+    Set(IsFamily("starcoder2") ? "norm_epsilon" : "rms_norm_eps", Json(Decimal(config_.norm_epsilon)));
     Set("tie_word_embeddings", Json(config_.tied_head));
     const char* activation = first().activation == Activation::kSilu ? "silu" : "gelu_pytorch_tanh";
     Set("hidden_act", Json(activation));
     if (IsFamily("gemma")) Set("hidden_activation", Json(activation));
-    if (!IsFamily("qwen2")) Set("attention_bias", Json(file_.Has(Role::kQueryBias)));
+    const char* bias = IsFamily("starcoder2") ? "use_bias" : "attention_bias";
+    if (!IsFamily("qwen2")) Set(bias, Json(file_.Has(Role::kQueryBias)));
   }
 
   Status WriteRope() {
