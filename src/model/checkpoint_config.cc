@@ -262,7 +262,8 @@ Result<Json> FromGguf(const ModelFile& file) {
   if (family->model_types.empty()) return Error(Code::kUnsupported, "family {} has no form as a checkpoint", family->name);
   ASSIGN_OR_RETURN(Json config, ConfigWriter(file, *family).Write());
   ASSIGN_OR_RETURN(const Metadata written, Metadata::Of(config));
-  ASSIGN_OR_RETURN(const ModelConfig read, family->read_config(written));
+  ASSIGN_OR_RETURN(const Family* target, FindFamily(written));
+  ASSIGN_OR_RETURN(const ModelConfig read, target->read_config(written));
   RETURN_IF_ERROR(CheckSame(file.config(), read));
   return config;
 }
