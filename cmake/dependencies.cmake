@@ -13,3 +13,12 @@ endif()
 find_package(CLI11 REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # headers only: the packaged library is built with exceptions
 find_package(CURL REQUIRED)
+
+# The MLX engine's library: of MLX_ROOT, or fetched (tools/fetch_mlx pins its version). It promises no stable interface between versions.
+if(MILLRACE_MLX)
+  if(NOT MLX_ROOT)
+    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/fetch_mlx OUTPUT_VARIABLE MLX_ROOT OUTPUT_STRIP_TRAILING_WHITESPACE
+                    COMMAND_ERROR_IS_FATAL ANY)
+  endif()
+  find_package(MLX 0.32.4 EXACT CONFIG REQUIRED PATHS ${MLX_ROOT} NO_DEFAULT_PATH)
+endif()

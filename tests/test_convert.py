@@ -37,6 +37,13 @@ def test_floats_are_the_same_model(run, tmp_path):
         assert quality(run, tmp_path / name, "--reference") == pytest.approx(quality(run, golden(name), "--reference"), rel=5e-4)
 
 
+@pytest.mark.parametrize("folder", sorted((ROOT / "tests/golden").iterdir()), ids=lambda folder: folder.name)
+def test_every_family_and_form(run, tmp_path, folder):
+    source = folder / "model.gguf" if (folder / "model.gguf").exists() else folder
+    converted(run, source, tmp_path / "floats", "--bits", 16)
+    assert quality(run, tmp_path / "floats", "--reference") == pytest.approx(quality(run, source, "--reference"), rel=5e-4)
+
+
 def test_blocks_of_32_keep_every_value(run, tmp_path):
     for name, bits in (("tiny-q4", 8), ("tiny-q8", 8), ("tiny-q4-untied", 8)):
         facts = converted(run, golden(name), tmp_path / name, "--bits", bits, "--group", 32)

@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import threading
 import time
 
@@ -64,11 +65,22 @@ class Terminal:
                 return os.waitstatus_to_exitcode(status)
         raise AssertionError(f"still running: {self.seen[-500:]}")
 
+    def hang_up(self, seconds=10):
+        """Closes the terminal; true when the program ended by that."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        end = time.monotonic() + seconds
+        while self.pid and time.monotonic() < end:
+            if os.waitpid(self.pid, os.WNOHANG) != (0, 0):
+                self.pid = 0
+            time.sleep(0.01)
+        return not self.pid
+
     def close(self):
-        if self.pid:
+        if not self.hang_up():
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-        os.close(self.fd)
 
 
 @pytest.fixture
@@ -238,11 +250,30 @@ def test_control_c_leaves_a_server_of_its_own_alone(terminal, tmp_path):
     assert chat.exit_code() == 0
 
 
+def start_quickstart(terminal):
+    quickstart = terminal(program=(ROOT / "quickstart",))
+    shown = quickstart.wait_for(rb"(?s)The server goes on at http.*message\.content\)'", 300)
+    url = re.search(rb"goes on at (http://[^\s]+)\.", shown)[1].decode()
+    if b"using the server" in shown:
+        pytest.skip("a server of this build runs already")
+    assert re.search(rb"% of the roof|above the roof|not measured", shown)
+    quickstart.wait_for(rb"Ctrl-C ends it\.")
+    return quickstart, url
+
+
 def test_quickstart_passes_control_c_on_once(terminal, smollm2):
     """Twice would mean: end at once, and cut off whoever is served."""
-    quickstart = terminal(program=(ROOT / "quickstart",))
-    shown = quickstart.wait_for(rb"Ctrl-C ends it\.", 120)
+    quickstart, _ = start_quickstart(terminal)
     quickstart.send(CTRL_C)
     assert quickstart.exit_code(30) == 0
-    assert b"% of the roof" in shown or b"above the roof" in shown or b"not measured" in shown
     assert quickstart.seen.count(b"once more ends at once") == 1 and b"ending at once" not in quickstart.seen
+
+
+def test_quickstart_leaves_no_server_behind_a_closed_terminal(terminal, smollm2):
+    quickstart, url = start_quickstart(terminal)
+    assert quickstart.hang_up()
+    port = int(url.rsplit(":", 1)[1])
+    with pytest.raises(ConnectionRefusedError):
+        for _ in range(500):
+            socket.create_connection(("127.0.0.1", port)).close()
+            time.sleep(0.01)

@@ -7,29 +7,41 @@
 #include "cmd/store.h"
 #include "cmd/validators.h"
 #include "model/model_file.h"
-#include "os/file.h"
-#include "os/mapping.h"
+#include "model/model_files.h"
 
 namespace millrace::cmd {
 
 namespace {
 
-// A file that no server could load is refused here, and not at every later start.
-Status CheckLoadable(const std::string& path) {
-  RETURN_IF_ERROR(CheckModelPath(path));
-  ASSIGN_OR_RETURN(const RegularFile file, OpenRegularFile(path));
-  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(file.fd.get(), file.identity.size_bytes));
-  return ToStatus(model::ModelFile::Parse(mapping.bytes())).Within(path);
+// What no server could load is refused here, and not at every later start.
+Result<uint64_t> CheckLoadable(const model::OpenedModelFiles& opened) {
+  ASSIGN_OR_RETURN(const auto mapped, opened.Map());
+  const auto file = model::ModelFile::Parse(mapped.files());
+  if (!file.ok()) return file.status().Within(opened.path());
+  return mapped.bytes();
+}
+
+Result<StoreEntry> AddTo(Store& store, StoreEntry entry) {
+  ASSIGN_OR_RETURN(const auto opened, model::OpenedModelFiles::Open(entry.file));
+  ASSIGN_OR_RETURN(entry.bytes, CheckLoadable(opened));
+  entry.source = entry.file;
+  if (!opened.is_directory()) {
+    ProgressLine progress("copying");
+    return store.Add(std::move(entry), [&progress](uint64_t done, uint64_t total) { progress.Show(done, total); });
+  }
+  if (!entry.sha256.empty()) return Error(Code::kInvalidArgument, "--sha256: {} is a directory, expected a file", entry.file);
+  ASSIGN_OR_RETURN(const StoreEntry resolved, ResolveModel(opened.path() + "/"));
+  entry.file = resolved.file;
+  ASSIGN_OR_RETURN(StoreEntry added, store.AddDirectory(std::move(entry)));
+  std::fprintf(stderr, "a directory is served from where it is: keep %s\n", added.file.c_str());
+  return added;
 }
 
 int Add(StoreEntry entry) {
   if (entry.alias.empty()) return Fail(Error(Code::kInvalidArgument, "name the model: millrace add FILE --alias NAME"));
   auto store = Store::Default();
   if (!store.ok()) return Fail(store.status());
-  if (const Status loadable = CheckLoadable(entry.file); !loadable.ok()) return Fail(loadable);
-  entry.source = entry.file;
-  ProgressLine progress("copying");
-  const auto added = store->Add(std::move(entry), [&progress](uint64_t done, uint64_t total) { progress.Show(done, total); });
+  const auto added = AddTo(*store, std::move(entry));
   if (!added.ok()) return Fail(added.status());
   std::printf("%s: %s (%.1f MB)\n", added->alias.c_str(), added->file.c_str(), static_cast<double>(added->bytes) / 1e6);
   return kExitOk;
@@ -55,8 +67,9 @@ int List() {
 
 void AddAdd(CLI::App& app, int& exit_code) {
   auto entry = std::make_shared<StoreEntry>();
-  CLI::App* add = app.add_subcommand("add", "Put a model file into the store under a name");
-  add->add_option("FILE", entry->file, "GGUF file")->required();
+  CLI::App* add = app.add_subcommand("add", "Put a model into the store under a name");
+  add->add_option("FILE", entry->file, "GGUF file, which is copied; or directory with config.json, which stays where it is")
+      ->required();
   add->add_option("--alias", entry->alias, "Name that requests and commands use");
   add->add_option("--sha256", entry->sha256, "Refuse the file unless it has this hash (hexadecimal)")->check(CheckSha256);
   add->add_option("--temperature", entry->temperature, "Default where a request is silent")

@@ -50,12 +50,12 @@ Result<std::vector<TokenId>> TextTokens(const Options& options, const text::Toke
 
 // A runner with room for one window, which can give logits for every row of a step.
 Result<worker::LoadedRunner> Load(const Options& options, const model::ModelFile& file, const std::string& alias) {
-  ASSIGN_OR_RETURN(const worker::BackendRow* backend, worker::FindBackend("cpu"));
+  const worker::BackendRow& backend = worker::CpuRow();
   const model::MemoryRequest request{.slots = 1,
                                      .context = options.window,
                                      .kv_type = options.reference ? model::KvType::kF32 : model::KvType::kF16,
                                      .chunk_tokens = kStepTokens,
-                                     .block_tokens = backend->block_tokens};
+                                     .block_tokens = backend.block_tokens};
   ASSIGN_OR_RETURN(const auto plan, model::PlanMemory(file.config(), model::WeightBytesOf(file), request));
   RETURN_IF_ERROR(plan.CheckFits(AvailableMemory().available_bytes));
   ProgressLine progress("loading " + alias);
@@ -65,10 +65,10 @@ Result<worker::LoadedRunner> Load(const Options& options, const model::ModelFile
   load.reference = options.reference;
   load.slots = kStepTokens;  // a backend makes as many rows of logits as it has slots; only the first slot is used
   load.context = options.window;
-  load.kv_tokens = (options.window + backend->block_tokens - 1) / backend->block_tokens * backend->block_tokens;
+  load.kv_tokens = (options.window + backend.block_tokens - 1) / backend.block_tokens * backend.block_tokens;
   load.max_batch_tokens = kStepTokens;
   load.progress = [&progress](size_t done, size_t total) { progress.Show(done, total); };
-  return backend->load(file, load);
+  return backend.load(file, load);
 }
 
 Status CheckWindow(const Options& options, const model::ModelConfig& config) {

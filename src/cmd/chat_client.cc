@@ -67,7 +67,7 @@ namespace {
 // The roof is measured once, in the server's first idle moment. An answer that beats it shows that the machine's bandwidth has moved
 // since, and a share above 100 % of an outdated roof would be no figure.
 std::string ShareOfRoof(double gb_s, double roof) {
-  if (roof <= 0) return ", roof not measured yet";
+  if (roof <= 0) return ", roof not measured";
   if (gb_s > roof) return fmt::format(", above the roof measured earlier ({:.1f} GB/s): this machine's bandwidth moves", roof);
   return fmt::format(" = {:.0f} % of the roof ({:.1f} GB/s)", 100 * gb_s / roof, roof);
 }

@@ -20,8 +20,7 @@ TEST(FiguresLine, SetsTheRateAgainstTheRoof) {
             "120 tokens, 312.4 tok/s, 30.2 GB/s = 87 % of the roof (34.6 GB/s), first token after 12 ms");
   EXPECT_EQ(FiguresLine(AnswerAt(30.2, 0), 60.4),
             "120 tokens, 312.4 tok/s, 30.2 GB/s = 50 % of the roof (60.4 GB/s), first token after 12 ms");
-  EXPECT_EQ(FiguresLine(AnswerAt(30.2, 0), 0),
-            "120 tokens, 312.4 tok/s, 30.2 GB/s, roof not measured yet, first token after 12 ms");
+  EXPECT_EQ(FiguresLine(AnswerAt(30.2, 0), 0), "120 tokens, 312.4 tok/s, 30.2 GB/s, roof not measured, first token after 12 ms");
 }
 
 TEST(FiguresLine, NoShareAboveTheWhole) {

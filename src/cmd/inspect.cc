@@ -5,9 +5,11 @@
 #include "base/json.h"
 #include "cmd/commands.h"
 #include "cmd/exit_code.h"
+#include "cmd/model_words.h"
 #include "cmd/opened_model.h"
 #include "model/active_bytes.h"
-#include "model/vocabulary_from_gguf.h"
+#include "model/model_file.h"
+#include "model/model_text.h"
 
 namespace millrace::cmd {
 
@@ -29,65 +31,101 @@ std::string Shape(const weights::TensorView& tensor) {
   return text;
 }
 
-void PrintTypes(const weights::GgufFile& gguf) {
+// "Q4_1", "affine 4-bit, group 64".
+std::string TypeOf(const weights::TensorView& tensor) {
+  const std::string name(Info(tensor.dtype).name);
+  return IsAffine(tensor.dtype) ? fmt::format("{}, group {}", name, tensor.affine.group) : name;
+}
+
+void PrintFiles(const OpenedModel& model) {
+  const auto files = model.mapped.files();
+  std::printf("model         %s (%s, %.1f MB)\n", model.entry.file.c_str(), model.source.FormText().c_str(),
+              Megabytes(model.mapped.bytes()));
+  if (files.size() == 1) return;
+  for (const model::NamedFile& file : files) {
+    std::printf("  %-40.*s %10.1f MB\n", static_cast<int>(file.name.size()), file.name.data(), Megabytes(file.bytes.size()));
+  }
+}
+
+void PrintTypes(const model::ModelSource& source) {
   struct Sum {
     size_t tensors = 0;
     uint64_t bytes = 0;
   };
-  std::map<std::string_view, Sum> types;
-  for (const auto& tensor : gguf.tensors()) {
-    Sum& sum = types[Info(tensor.dtype).name];
+  std::map<std::string, Sum> types;
+  for (const auto& tensor : source.tensors()) {
+    Sum& sum = types[TypeOf(tensor)];
     ++sum.tensors;
-    sum.bytes += tensor.data.size();
+    sum.bytes += tensor.source_bytes();
   }
-  std::printf("tensors       %zu\n", gguf.tensors().size());
+  std::printf("tensors       %zu\n", source.tensors().size());
   for (const auto& [name, sum] : types) {
-    std::printf("  %-11.*s %4zu tensors %10.1f MB\n", static_cast<int>(name.size()), name.data(), sum.tensors,
-                Megabytes(sum.bytes));
+    std::printf("  %-23s %4zu tensors %10.1f MB\n", name.c_str(), sum.tensors, Megabytes(sum.bytes));
   }
 }
 
 void PrintModel(const model::ModelFile& file) {
   const model::ModelConfig& config = file.config();
-  const auto& layer = config.layers.front();
   std::printf("name          %s\nfamily        %s\n", config.name.c_str(), config.family.c_str());
-  std::printf("layers        %zu, hidden %u, %u heads on %u KV heads of %u, MLP %u\n", config.layers.size(), config.hidden,
-              layer.heads, layer.kv_heads, layer.head_dim, layer.ffn);
+  std::fputs(ArchitectureWords(config).c_str(), stdout);
   std::printf("vocabulary    %u%s\ncontext       %u tokens\n", config.vocab,
               config.tied_head ? ", head tied to the embedding" : "", config.context_length);
+}
+
+// A missing or unreadable one is said here; the model's weights may be fine all the same.
+void PrintText(const model::ModelSource& source, uint32_t vocab) {
+  const auto spec = model::VocabularyOf(source, vocab);
+  std::printf("tokenizer     %s\n", spec.ok() ? spec->pre_tokenizer.c_str() : spec.status().message().c_str());
+  const auto text = model::ChatTemplateOf(source);
+  std::printf("template      %s\n", !text.ok() ? text.status().message().c_str() : text->empty() ? "none" : "yes");
 }
 
 void PrintBytes(const model::ModelFile& file) {
   const auto weights = model::WeightBytesOf(file);
   const auto parts = model::ActiveBytes(file.config(), weights, 0, 1, model::KvType::kF16);
-  std::printf("bytes/token   %.2f MB = layers %.2f + head %.2f + norms %.2f + KV %.3f (first position)\n",
-              Megabytes(parts.total()), Megabytes(parts.layers), Megabytes(parts.head), Megabytes(parts.norms),
+  const std::string experts = parts.experts == 0 ? "" : fmt::format(" + experts {:.2f}", Megabytes(parts.experts));
+  std::printf("bytes/token   %.2f MB = layers %.2f%s + head %.2f + norms %.2f + KV %.3f (first position)\n",
+              Megabytes(parts.total()), Megabytes(parts.layers), experts.c_str(), Megabytes(parts.head), Megabytes(parts.norms),
               Megabytes(parts.kv));
   std::printf("KV            %.1f kB a position (f16)\n",
               static_cast<double>(model::KvBytesPerToken(file.config(), model::KvType::kF16)) * 1e-3);
 }
 
-Json Summary(const OpenedModel& model, const model::ModelFile& file) {
-  const auto weights = model::WeightBytesOf(file);
-  const auto parts = model::ActiveBytes(file.config(), weights, 0, 1, model::KvType::kF16);
+Json TensorsOf(const model::ModelSource& source) {
   Json::Array tensors;
-  for (const auto& tensor : model.gguf.tensors()) {
-    tensors.push_back(Json(Json::Object{{"name", Json(tensor.name)},
-                                        {"type", Json(Info(tensor.dtype).name)},
-                                        {"rows", Json(tensor.rows)},
-                                        {"cols", Json(tensor.cols)},
-                                        {"bytes", Json(uint64_t{tensor.data.size()})}}));
+  for (const auto& tensor : source.tensors()) {
+    Json entry(Json::Object{{"name", Json(tensor.name)},
+                            {"type", Json(Info(tensor.dtype).name)},
+                            {"rows", Json(tensor.rows)},
+                            {"cols", Json(tensor.cols)},
+                            {"bytes", Json(tensor.source_bytes())}});
+    if (IsAffine(tensor.dtype)) entry.Set("group", Json(uint64_t{tensor.affine.group}));
+    tensors.push_back(std::move(entry));
   }
-  const Json bytes(Json::Object{
+  return Json(std::move(tensors));
+}
+
+Json Summary(const OpenedModel& model, const model::ModelFile& file) {
+  const auto parts = model::ActiveBytes(file.config(), model::WeightBytesOf(file), 0, 1, model::KvType::kF16);
+  Json bytes(Json::Object{
       {"layers", Json(parts.layers)}, {"head", Json(parts.head)}, {"norms", Json(parts.norms)}, {"kv", Json(parts.kv)}});
+  if (parts.experts != 0) bytes.Set("experts", Json(parts.experts));
+  Json::Array files;
+  for (const model::NamedFile& each : model.mapped.files()) {
+    files.push_back(Json(Json::Object{{"name", Json(each.name)}, {"bytes", Json(uint64_t{each.bytes.size()})}}));
+  }
+  const auto text = model::ChatTemplateOf(file.source());
   return Json(Json::Object{{"ok", Json(true)},
                            {"file", Json(model.entry.file)},
+                           {"format", Json(file.source().FormText())},
+                           {"files", Json(std::move(files))},
                            {"family", Json(file.config().family)},
                            {"vocab", Json(uint64_t{file.config().vocab})},
                            {"context_length", Json(uint64_t{file.config().context_length})},
+                           {"template", Json(text.ok() && !text->empty())},
                            {"bytes_per_token", Json(parts.total())},
                            {"bytes_per_token_parts", bytes},
-                           {"tensors", Json(std::move(tensors))}});
+                           {"tensors", TensorsOf(file.source())}});
 }
 
 void PrintMetadata(const weights::GgufFile& gguf) {
@@ -105,33 +143,37 @@ void PrintMetadata(const weights::GgufFile& gguf) {
   }
 }
 
+void PrintTensors(const model::ModelSource& source) {
+  for (const auto& tensor : source.tensors()) {
+    std::printf("%-32.*s %-6s %14s %12llu bytes\n", static_cast<int>(tensor.name.size()), tensor.name.data(),
+                TypeOf(tensor).c_str(), Shape(tensor).c_str(), static_cast<unsigned long long>(tensor.source_bytes()));
+  }
+}
+
 Status Inspect(const Options& options) {
   ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(options.model));
   if (options.chat_template) {
-    ASSIGN_OR_RETURN(const std::string source, model::ChatTemplateFromGguf(model.gguf));
-    std::printf("%s\n", source.c_str());
+    ASSIGN_OR_RETURN(const std::string text, model::ChatTemplateOf(model.source));
+    std::printf("%s\n", text.c_str());
     return {};
   }
-  const auto file = model::ModelFile::Parse(model.mapping.bytes());
+  const auto file = model::ModelFile::Parse(model.mapped.files());
   if (options.json) {
     if (!file.ok()) return file.status().Within(model.entry.file);
     std::printf("%s\n", Summary(model, *file).Write().c_str());
     return {};
   }
-  std::printf("file          %s (GGUF v%u, %.1f MB)\n", model.entry.file.c_str(), model.gguf.version(),
-              Megabytes(model.gguf.bytes().size()));
+  PrintFiles(model);
   if (file.ok()) PrintModel(*file);
-  PrintTypes(model.gguf);
+  if (file.ok()) PrintText(model.source, file->config().vocab);
+  PrintTypes(model.source);
   if (file.ok()) PrintBytes(*file);
-  if (options.metadata) PrintMetadata(model.gguf);
-  if (options.tensors) {
-    for (const auto& tensor : model.gguf.tensors()) {
-      std::printf("%-32.*s %-6.*s %14s %12zu bytes\n", static_cast<int>(tensor.name.size()), tensor.name.data(),
-                  static_cast<int>(Info(tensor.dtype).name.size()), Info(tensor.dtype).name.data(), Shape(tensor).c_str(),
-                  tensor.data.size());
-    }
+  if (options.metadata && model.source.is_gguf()) PrintMetadata(model.source.gguf());
+  if (options.metadata && !model.source.is_gguf()) {
+    std::printf("%s\n", model.source.checkpoint().config().WriteIndented().c_str());
   }
-  // What is above is true of the file even when this build cannot run it.
+  if (options.tensors) PrintTensors(model.source);
+  // What is above is true of the files even when this build cannot run them.
   return file.ok() ? Status() : file.status().Within(model.entry.file);
 }
 
@@ -139,10 +181,10 @@ Status Inspect(const Options& options) {
 
 void AddInspect(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("inspect", "Show what a model file holds and what one token of it costs in bytes");
-  command->add_option("FILE", options->model, "Name of the store or .gguf file")->required();
+  CLI::App* command = app.add_subcommand("inspect", "Show what a model's files hold and what one token of it costs in bytes");
+  command->add_option("FILE", options->model, "Name of the store, .gguf file or directory")->required();
   command->add_flag("--tensors", options->tensors, "List every tensor");
-  command->add_flag("--metadata", options->metadata, "List every metadata entry");
+  command->add_flag("--metadata", options->metadata, "List every metadata entry, or config.json");
   command->add_flag("--template", options->chat_template, "Print the chat template and nothing else");
   command->add_flag("--json", options->json, "One JSON object, tensors included");
   command->callback([options, &exit_code] {

@@ -1,4 +1,4 @@
-// A model file opened for commands that look into it: mapping and parsed metadata together, so that neither outlives the other.
+// A model opened for commands that look into it: mappings and what was parsed from them together, so that neither outlives the other.
 #pragma once
 
 #include <memory>
@@ -7,8 +7,8 @@
 
 #include "base/status.h"
 #include "cmd/store.h"
-#include "model/model_file.h"
-#include "os/mapping.h"
+#include "model/model_files.h"
+#include "model/model_source.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -16,11 +16,11 @@ namespace millrace::cmd {
 
 struct OpenedModel {
   StoreEntry entry;
-  FileMapping mapping;
-  weights::GgufFile gguf;  // views into `mapping`
+  model::MappedModelFiles mapped;
+  model::ModelSource source;  // views into `mapped`
 };
 
-// Store name or path. Errors name the file.
+// Store name, GGUF file, or directory. Errors name the path.
 Result<OpenedModel> OpenModel(std::string_view name);
 
 Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizer(const OpenedModel& model);

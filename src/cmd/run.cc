@@ -7,12 +7,14 @@
 #include <cstdio>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <thread>
 
 #include "base/utf8.h"
 #include "cmd/build_id.h"
 #include "cmd/chat_client.h"
 #include "cmd/commands.h"
+#include "cmd/engine_choice.h"
 #include "cmd/exit_code.h"
 #include "cmd/store.h"
 #include "cmd/validators.h"
@@ -34,8 +36,10 @@ struct Options {
   std::string server;
   std::string key;
   ChatOptions chat;
+  std::string engine = "auto";
   uint32_t threads = 0;
   uint32_t context = 0;
+  uint32_t quantise = 0;
   bool stats = false;
   bool asked = false;  // a prompt was given, be it empty
 };
@@ -85,8 +89,10 @@ Result<Server> StartOwn(const Options& options) {
   // there that we do not know, so it gets one that we do, and nobody else is served by what belongs to this chat.
   const std::string key = fmt::format("{:016x}{:016x}", RandomU64(), RandomU64());
   spawn.argv.insert(spawn.argv.end(), {"--api-key", "run=" + key});
+  if (options.engine != "auto") spawn.argv.insert(spawn.argv.end(), {"--engine", options.engine});
   if (options.threads != 0) spawn.argv.insert(spawn.argv.end(), {"--threads", fmt::format("{}", options.threads)});
   if (options.context != 0) spawn.argv.insert(spawn.argv.end(), {"--context", fmt::format("{}", options.context)});
+  if (options.quantise != 0) spawn.argv.insert(spawn.argv.end(), {"--quantize", fmt::format("{}", options.quantise)});
   spawn.inherited_fd = write_end.get();
   ASSIGN_OR_RETURN(Child child, Child::Spawn(spawn));
   write_end.Reset();
@@ -99,21 +105,24 @@ Result<Server> StartOwn(const Options& options) {
 Result<Server> FindOrStart(const Options& options, const std::string& alias) {
   if (!options.server.empty()) return Server{HttpClient(options.server, options.key), {}};
   HttpClient found(kDefaultServer, options.key);
-  if (options.model == alias && SameBuildServes(found, alias)) {
+  if (options.model == alias && options.engine == "auto" && SameBuildServes(found, alias)) {
     std::fprintf(stderr, "using the server at %s\n", kDefaultServer);
     return Server{std::move(found), {}};
   }
   return StartOwn(options);
 }
 
-// roof_gb_s of a model in a reply of /health; 0 where it is not known.
-double RoofIn(const Json& health, const std::string& alias) {
+// roof_gb_s of a model in a reply of /health; 0 where it is not known yet, nothing where it never will be.
+std::optional<double> RoofIn(const Json& health, const std::string& alias) {
   const Json* models = health.Find("models");
   if (models == nullptr || !models->is_array()) return 0;
   for (const Json& model : models->items()) {
     const Json* id = model.Find("id");
+    const Json* engine = model.Find("engine");
     const Json* roof = model.Find("roof_gb_s");
-    if (id != nullptr && *id == Json(alias) && roof != nullptr && roof->is_number()) return roof->as_double();
+    if (id == nullptr || *id != Json(alias)) continue;
+    if (engine != nullptr && *engine != Json("cpu")) return std::nullopt;  // only that engine measures with its own threads
+    if (roof != nullptr && roof->is_number()) return roof->as_double();
   }
   return 0;
 }
@@ -123,8 +132,8 @@ double WaitForRoof(const HttpClient& client, const std::string& alias) {
   for (int i = 0; i < 50; ++i) {
     const auto reply = client.Get("/health", 500);
     const auto json = reply.ok() ? Json::Parse(reply->body) : Result<Json>(reply.status());
-    const double roof = json.ok() ? RoofIn(*json, alias) : 0;
-    if (roof > 0) return roof;
+    const std::optional<double> roof = json.ok() ? RoofIn(*json, alias) : 0;
+    if (!roof || *roof > 0) return roof.value_or(0);
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return 0;
@@ -278,7 +287,7 @@ Result<int> RunChat(Options& options) {
 void AddRun(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run", "Chat with a model in the terminal, or ask once (argument or standard input)");
-  command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
+  command->add_option("MODEL", options->model, "Name of the store, .gguf file or directory")->required();
   CLI::Option* prompt = command->add_option("PROMPT", options->prompt, "Ask this once and exit");
   command->add_option("--system", options->system, "System message");
   command->add_option("--temperature", options->chat.temperature, "0 = always the most likely token")
@@ -293,10 +302,13 @@ void AddRun(CLI::App& app, int& exit_code) {
   command->add_option("--server", options->server, "Use this server instead of looking for one or starting one")
       ->check(CheckServer);
   command->add_option("--api-key", options->key, "Bearer token for the server");
+  AddEngineOption(*command, options->engine);
   command->add_option("--threads", options->threads, "Of a server that is started; 0 = one per physical core")
       ->check(CLI::Range(0, 256));
   command->add_option("--context", options->context, "Of a server that is started; 0 = what the model allows, at most 8192")
       ->check(CheckContext);
+  command->add_option("--quantize", options->quantise, "Of a server that is started: quantise float weights to 4 or 8 bits")
+      ->check(CLI::IsMember({4, 8}));
   command->add_flag("--stats", options->stats, "Print speed, bandwidth and time to first token after each answer");
   command->callback([options, prompt, &exit_code] {
     options->asked = prompt->count() > 0;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cmd/build_id.h"
 #include "cmd/commands.h"
+#include "cmd/engine_choice.h"
 #include "cmd/exit_code.h"
 #include "cmd/progress.h"
 #include "cmd/store.h"
@@ -28,6 +29,7 @@ struct Options {
   gateway::ModelOptions worker;  // the same for every model
   gateway::GatewayOptions gateway;
   uint32_t drain_seconds = 30;
+  std::string engine = "auto";
   std::string log_level = "info";
   int ready_fd = -1;
 };
@@ -42,9 +44,10 @@ Result<std::vector<gateway::ModelOptions>> ChooseModels(const Options& options) 
     ASSIGN_OR_RETURN(const Store store, Store::Default());
     ASSIGN_OR_RETURN(entries, store.List());
     if (entries.empty()) {
-      return Error(Code::kNotFound,
-                   "no model named and none in the store {}: name a .gguf file, or add one: millrace add FILE --alias NAME",
-                   store.root());
+      return Error(
+          Code::kNotFound,
+          "no model named and none in the store {}: name a .gguf file or a directory, or add one: millrace add FILE --alias NAME",
+          store.root());
     }
   }
   std::vector<gateway::ModelOptions> models;
@@ -141,6 +144,8 @@ class StartWatch {
 Status StartAndRun(Options options) {
   ASSIGN_OR_RETURN(options.gateway.models, ChooseModels(options));
   for (const std::string& text : options.keys) options.gateway.keys.push_back(ParseKey(text));
+  ASSIGN_OR_RETURN(const EngineChoice engine, ChooseEngine(options.engine));
+  options.gateway.worker_program = engine.program;
   options.gateway.build_id = BuildId();
   options.gateway.version = Version();
   options.gateway.drain_timeout_ns = int64_t{options.drain_seconds} * 1'000'000'000;
@@ -167,6 +172,7 @@ Status StartAndRun(Options options) {
                  started.message());
   }
   RETURN_IF_ERROR(started);
+  if (!engine.reason.empty()) LogInfo("engine {}: {}", engine.engine, engine.reason);
   watch->Watch(gateway.get(), address);
   if (port == 0) LogInfo("port {} chosen", gateway->port());
   loop->Run();
@@ -184,7 +190,8 @@ LogLevel ParseLevel(const std::string& name) {
 void AddServe(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("serve", "Serve models over HTTP (OpenAI chat API) until Ctrl-C");
-  command->add_option("models", options->models, "Names of the store or .gguf files; without any, every model of the store");
+  command->add_option("models", options->models,
+                      "Names of the store, .gguf files or directories; without any, every model of the store");
   command->add_option("--host", options->gateway.address, "Address to listen on; one that is not loopback demands --api-key")
       ->check(CheckIpAddress)
       ->capture_default_str();
@@ -193,6 +200,7 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--api-key", options->keys, "NAME=SECRET or SECRET; clients must send it as bearer token")
       ->check(CheckApiKey);
+  AddEngineOption(*command, options->engine);
   command->add_option("--context", options->worker.context, "Tokens per conversation; 0 = what the model allows, at most 8192")
       ->check(CheckContext)
       ->capture_default_str();
@@ -206,6 +214,8 @@ void AddServe(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command->add_flag("--reference", options->worker.reference, "Slow float arithmetic that the fast paths are tested against");
+  command->add_option("--quantize", options->worker.quantise, "Quantise float weights to so many bits while loading: 4 or 8")
+      ->check(CLI::IsMember({4, 8}));
   command->add_option("--isa", options->worker.isa, "Force an instruction set: scalar, avx2")
       ->check(CLI::IsMember({"scalar", "avx2"}));
   command

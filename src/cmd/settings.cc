@@ -51,7 +51,7 @@ class HelpLayout : public CLI::Formatter {
 
 // Not a question about the program, and not what only the command line can tell.
 bool IsSetting(const CLI::Option& option) {
-  const std::string name = option.get_single_name();
+  const std::string& name = option.get_single_name();
   return name != "help" && name != "version" && name != "config" && !option.get_required();
 }
 

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "cmd/sha256.h"
+#include "model/model_files.h"
 
 namespace millrace::cmd {
 
@@ -125,8 +126,9 @@ Result<StoreEntry> Store::Find(std::string_view alias) const {
   std::string known;
   for (const auto& entry : entries) known += (known.empty() ? "" : ", ") + entry.alias;
   return Error(Code::kNotFound,
-               "no model '{}' in the store ({} has: {}). Name a .gguf file, or add one: millrace add FILE --alias {}", alias,
-               root_, known.empty() ? "nothing" : known, alias);
+               "no model '{}' in the store ({} has: {}). Name a .gguf file or a directory (./NAME), or add one: millrace add "
+               "FILE --alias {}",
+               alias, root_, known.empty() ? "nothing" : known, alias);
 }
 
 Result<std::vector<StoreEntry>> Store::List(std::vector<Status>* damaged) const {
@@ -149,6 +151,22 @@ Result<std::vector<StoreEntry>> Store::List(std::vector<Status>* damaged) const 
   return entries;
 }
 
+Status Store::MakeFolders() const {
+  std::error_code ec;
+  for (const char* folder : {"models", "files"}) {
+    fs::create_directories(fs::path(root_) / folder, ec);
+    if (ec) return FileError(fs::path(root_) / folder, ec);
+  }
+  return {};
+}
+
+Result<StoreEntry> Store::AddDirectory(StoreEntry entry) {
+  if (!IsAlias(entry.alias)) return NoAlias(entry.alias);
+  RETURN_IF_ERROR(MakeFolders());
+  RETURN_IF_ERROR(WriteEntry(fs::path(root_) / "models" / (entry.alias + ".toml"), entry, entry.file));
+  return entry;
+}
+
 Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
   if (!IsAlias(entry.alias)) return NoAlias(entry.alias);
   std::error_code ec;
@@ -161,10 +179,7 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
   entry.bytes = fs::file_size(entry.file, ec);
   const std::string relative = "files/sha256-" + found + ".gguf";
   const fs::path target = fs::path(root_) / relative;
-  for (const char* folder : {"models", "files"}) {
-    fs::create_directories(fs::path(root_) / folder, ec);
-    if (ec) return FileError(fs::path(root_) / folder, ec);
-  }
+  RETURN_IF_ERROR(MakeFolders());
   // What lies there may have been damaged since: its name tells what it should be.
   const auto there = Sha256OfFile(target.string(), nullptr);
   if (!there.ok() || *there != found) RETURN_IF_ERROR(CopyFile(entry.file, target, progress));
@@ -176,9 +191,10 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
 // However a folder is named, it is one thing: a place where no model was found.
 Status CheckModelPath(const std::string& path) {
   std::error_code ec;
-  if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file", path);
+  if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file or directory", path);
   if (fs::is_directory(path, ec)) {
-    return Error(Code::kNotFound, "{}: expected a model file, found a folder that holds no model", path);
+    if (fs::exists(fs::path(path) / model::kConfigFile, ec)) return {};
+    return Error(Code::kNotFound, "{}: expected a model, found a folder that holds none: no {}", path, model::kConfigFile);
   }
   if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", path);
   return {};
@@ -187,13 +203,15 @@ Status CheckModelPath(const std::string& path) {
 Result<StoreEntry> ResolveModel(std::string_view name) {
   const fs::path path{std::string(name)};
   std::error_code ec;
-  const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf";
+  const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf" ||
+                               path.filename() == model::kConfigFile || name == "." || name == "..";
   if (looks_like_path) {
     RETURN_IF_ERROR(CheckModelPath(path.string()));
     StoreEntry entry;
-    entry.alias = path.stem().string();
-    entry.file = fs::absolute(path).string();
-    entry.bytes = fs::file_size(path, ec);
+    entry.alias = model::ModelNameOf(name);
+    entry.file = fs::absolute(path).lexically_normal().string();
+    if (entry.file.size() > 1 && entry.file.ends_with('/')) entry.file.pop_back();
+    if (fs::is_regular_file(path, ec)) entry.bytes = fs::file_size(path, ec);
     return entry;
   }
   ASSIGN_OR_RETURN(const Store store, Store::Default());

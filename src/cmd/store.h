@@ -2,6 +2,7 @@
 //
 //   $MILLRACE_HOME (else $XDG_DATA_HOME/millrace, else ~/.local/share/millrace)
 //     models/smollm2.toml        alias: file, hash, size, where it came from, sampling defaults
+//     models/qwen.toml           alias of a directory: its path; a directory is served from where it is, not copied
 //     files/sha256-<hex>.gguf    the bytes, named by their hash
 //
 // Entries appear by rename, so a reader never sees half of one.
@@ -20,7 +21,7 @@ namespace millrace::cmd {
 
 struct StoreEntry {
   std::string alias;
-  std::string file;  // absolute
+  std::string file;  // absolute; a file, or a directory with config.json
   std::string sha256;
   uint64_t bytes = 0;
   std::string source;  // what it was added from; for people
@@ -44,8 +45,11 @@ class Store {
   // Copies `entry.file` into the store (unless its bytes are there) and points the alias at it. An `entry.sha256` that is not
   // empty must be the file's. Bytes in the store that are no longer what their name says are replaced. Nothing is left behind on failure.
   Result<StoreEntry> Add(StoreEntry entry, const Progress& progress);
+  // Points the alias at a directory, which stays where it is. entry.bytes is the caller's to fill.
+  Result<StoreEntry> AddDirectory(StoreEntry entry);
 
  private:
+  Status MakeFolders() const;
   std::string root_;
 };
 
@@ -54,7 +58,7 @@ bool IsAlias(std::string_view name);  // [A-Za-z0-9][A-Za-z0-9._-]{0,63}
 // kNotFound when nothing is there or a folder without a model, kInvalidArgument when it is no regular file.
 Status CheckModelPath(const std::string& path);
 
-// A model as people name it: a path to a file, or an alias of the store. The error lists what there is.
+// A model as people name it: the path of a file or directory, or an alias of the store. The error lists what there is.
 Result<StoreEntry> ResolveModel(std::string_view name);
 
 }  // namespace millrace::cmd

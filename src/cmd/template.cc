@@ -23,7 +23,7 @@ struct Options {
 Result<text::ChatTemplate> Open(const std::string& source) {
   std::error_code ec;
   const std::filesystem::path path(source);
-  if (path.extension() != ".gguf" && std::filesystem::is_regular_file(path, ec)) {
+  if (path.extension() != ".gguf" && path.filename() != model::kConfigFile && std::filesystem::is_regular_file(path, ec)) {
     ASSIGN_OR_RETURN(std::string text, ReadSmallFile(source, size_t{1} << 20));
     auto parsed = text::ChatTemplate::Parse(std::move(text));
     if (!parsed.ok()) return parsed.status().Within(source);
@@ -53,7 +53,8 @@ void AddTemplate(CLI::App& app, int& exit_code) {
   options->context =
       R"({"messages":[{"role":"user","content":"Hello"}],"add_generation_prompt":true,"bos_token":"","eos_token":""})";
   CLI::App* command = app.add_subcommand("template", "Render a chat template exactly as the server would");
-  command->add_option("MODEL", options->source, "Name of the store, .gguf file, or file that holds a template")->required();
+  command->add_option("MODEL", options->source, "Name of the store, .gguf file, directory, or file that holds a template")
+      ->required();
   command->add_option("--context", options->context, "JSON object with messages and the like; - reads standard input")
       ->capture_default_str();
   command->callback([options, &exit_code] {

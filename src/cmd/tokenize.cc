@@ -55,7 +55,7 @@ Status Tokenize(const Options& options) {
 void AddTokenize(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("tokenize", "Show the tokens that a model sees for a text (argument or standard input)");
-  command->add_option("MODEL", options->model, "Name of the store or .gguf file")->required();
+  command->add_option("MODEL", options->model, "Name of the store, .gguf file or directory")->required();
   CLI::Option* text = command->add_option("TEXT", options->text, "The text; standard input when absent");
   command->add_flag("--special", options->special, "Read the names of control tokens in the text as those tokens");
   command->add_flag("--json", options->json, "One JSON object");

@@ -24,8 +24,9 @@ void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 namespace millrace::engine {
 namespace {
 
-TEST(Engine, DecodeStepsDoNotAllocate) {
-  auto created = Engine::Create(std::make_unique<FakeRunner>(FakeRunnerOptions{.slots = 4, .blocks = 400, .context = 400}), {});
+void DecodeWithoutAllocating(uint32_t depth) {
+  auto created = Engine::Create(
+      std::make_unique<FakeRunner>(FakeRunnerOptions{.slots = 4, .blocks = 400, .context = 400, .depth = depth}), {});
   ASSERT_TRUE(created.ok());
   Engine& engine = **created;
   for (RequestId id = 1; id <= 4; ++id) {
@@ -56,6 +57,9 @@ TEST(Engine, DecodeStepsDoNotAllocate) {
   EXPECT_EQ(engine.Stats().running, 4U);
   EXPECT_GT(before, 0);
 }
+
+TEST(Engine, DecodeStepsDoNotAllocate) { DecodeWithoutAllocating(1); }
+TEST(Engine, DecodeStepsTwoDeepDoNotAllocate) { DecodeWithoutAllocating(2); }
 
 }  // namespace
 }  // namespace millrace::engine

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "engine/device_sampling.h"
 #include "engine/request_check.h"
 
 namespace millrace::engine {
@@ -64,14 +65,18 @@ Engine::Engine(std::unique_ptr<model::ModelRunner> runner, EngineOptions options
       scheduler_(limits),
       prefill_budget_(FirstPrefillBudget(options_, runner_->info().weight_bytes)),
       sampler_(runner_->config().vocab),
-      max_sequences_(size_t{limits.max_waiting} + limits.slots) {
+      max_sequences_(size_t{limits.max_waiting} + limits.slots),
+      depth_(runner_->info().samples ? std::min(runner_->info().depth, kMaxDepth) : 1) {
   sequences_.reserve(max_sequences_);
-  step_ids_.reserve(limits.slots);
-  flight_.plan.reserve(limits.slots);
-  flight_.tokens.reserve(limits.max_batch_tokens);
-  flight_.spans.reserve(limits.slots);
-  flight_.block_changes.reserve(limits.blocks);
-  flight_.outputs.reserve(limits.slots);
+  step_ids_.reserve(size_t{limits.slots} * depth_);
+  for (Flight& flight : flights_) {
+    flight.plan.reserve(limits.slots);
+    flight.tokens.reserve(limits.max_batch_tokens);
+    flight.spans.reserve(limits.slots);
+    flight.block_changes.reserve(limits.blocks);
+    flight.outputs.reserve(limits.slots);
+    flight.sampling.reserve(limits.slots);
+  }
 }
 
 Sequence* Engine::Find(RequestId id) {
@@ -116,21 +121,51 @@ void Engine::ExpireDeadlines(int64_t now) {
 }
 
 Status Engine::Step() {
-  const int64_t start = MonotonicNs();
-  ExpireDeadlines(start);
+  ExpireDeadlines(MonotonicNs());
+  Status status;
+  // What the host chooses is part of the next plan.
+  while (status.ok() && in_flight_ > 0 && flights_[oldest_].host_chooses) status = CollectOldest();
+  const uint32_t before = in_flight_;
+  if (status.ok()) {
+    status = LaunchNext();
+    // The tokens of a step that was launched before one that could not be still count, if it ends well.
+    while (!status.ok() && in_flight_ > 0 && CollectOldest().ok()) continue;
+  }
+  const bool launched = in_flight_ > before;
+  if (status.ok() && in_flight_ > 0 && (in_flight_ == depth_ || !launched)) status = CollectOldest();
+  if (!status.ok()) FailRunning(status);
+  return status;
+}
+
+// What a failed step left in any cache block is unknown, so nobody who holds one can go on, and what was launched after it is for nobody.
+void Engine::FailRunning(const Status& status) {
+  while (!scheduler_.running().empty()) Fail(*scheduler_.running().back(), status);
+  while (in_flight_ > 0) static_cast<void>(CollectOldest());
+}
+
+Status Engine::LaunchNext() {
   const std::span<const PlannedSpan> plan = scheduler_.Plan(prefill_budget_);
   if (plan.empty()) return {};
-  Prepare(plan, flight_);
-  const uint64_t prefilled = totals_.prefill_tokens;
-  Status status = Launch(flight_);
-  if (status.ok()) status = Collect(flight_);
-  if (status.ok()) {
-    AdaptPrefill(totals_.prefill_tokens - prefilled, MonotonicNs() - start);
-    return {};
-  }
-  // What a failed step left in any cache block is unknown, so nobody who holds one can go on.
-  while (!scheduler_.running().empty()) Fail(*scheduler_.running().back(), status);
-  return status;
+  Flight& flight = flights_[(oldest_ + in_flight_) % kMaxDepth];
+  flight.start_ns = MonotonicNs();
+  Prepare(plan, flight);
+  NameRequests();
+  RETURN_IF_ERROR(Launch(flight));
+  ++in_flight_;
+  return {};
+}
+
+Status Engine::CollectOldest() {
+  Flight& flight = flights_[oldest_];
+  oldest_ = (oldest_ + 1) % kMaxDepth;
+  --in_flight_;
+  ASSIGN_OR_RETURN(const model::StepResult result, runner_->Collect(flight.ticket));
+  RETURN_IF_ERROR(Check(flight, result));
+  Commit(flight, result);
+  const int64_t now = MonotonicNs();
+  AdaptPrefill(flight.prefilled, now - std::max(flight.start_ns, collected_ns_));
+  collected_ns_ = now;
+  return {};
 }
 
 // From the latest step alone: it saw what the machine is like now. Grows fourfold at most, because a small step says little.
@@ -148,20 +183,52 @@ void Engine::Prepare(std::span<const PlannedSpan> plan, Flight& flight) {
   flight.spans.clear();
   flight.block_changes.clear();
   flight.outputs.clear();
-  step_ids_.clear();
-  for (const PlannedSpan& span : plan) {
-    Sequence& sequence = *span.sequence;
-    step_ids_.push_back(sequence.id);
-    for (; sequence.announced_blocks < sequence.blocks.size(); ++sequence.announced_blocks) {
-      const uint32_t index = sequence.announced_blocks;
-      flight.block_changes.push_back({.slot = sequence.slot, .index = index, .block = sequence.blocks[index]});
-    }
-    const auto begin = static_cast<uint32_t>(flight.tokens.size());
-    flight.spans.push_back(
-        {.slot = sequence.slot, .first_position = span.first, .token_begin = begin, .token_count = span.count});
+  flight.sampling.clear();
+  flight.prefilled = 0;
+  flight.host_chooses = false;
+  for (const PlannedSpan& span : plan) AddSpan(span, flight);
+}
+
+// The sequence moves on to where it will be once the step is done.
+void Engine::AddSpan(const PlannedSpan& span, Flight& flight) {
+  Sequence& sequence = *span.sequence;
+  for (; sequence.announced_blocks < sequence.blocks.size(); ++sequence.announced_blocks) {
+    const uint32_t index = sequence.announced_blocks;
+    flight.block_changes.push_back({.slot = sequence.slot, .index = index, .block = sequence.blocks[index]});
+  }
+  const auto begin = static_cast<uint32_t>(flight.tokens.size());
+  flight.spans.push_back({.slot = sequence.slot, .first_position = span.first, .token_begin = begin, .token_count = span.count});
+  if (span.decode && sequence.pending > 0) {
+    flight.tokens.push_back(-static_cast<TokenId>(sequence.output_row + 1));
+  } else {
     const auto first = sequence.tokens.begin() + span.first;
     flight.tokens.insert(flight.tokens.end(), first, first + span.count);
-    if (span.output) flight.outputs.push_back({.token_index = begin + span.count - 1});
+  }
+  if (!span.decode) flight.prefilled += span.count;
+  sequence.computed = span.first + span.count;
+  if (!span.output) return;
+  model::OutputRow row{.token_index = begin + span.count - 1};
+  if (depth_ > 1 && DrawsOnDevice(sequence)) {
+    row.kind = model::OutputKind::kSample;
+    row.sampling = static_cast<int32_t>(flight.sampling.size());
+    flight.sampling.push_back(DeviceSamplingOf(sequence));
+  } else {
+    flight.host_chooses = true;
+  }
+  sequence.output_row = static_cast<uint32_t>(flight.outputs.size());
+  flight.outputs.push_back(row);
+  ++sequence.pending;
+}
+
+// Of the step that is about to be launched, and of the one that is under way.
+void Engine::NameRequests() {
+  step_ids_.clear();
+  for (uint32_t i = in_flight_ + 1; i > 0; --i) {
+    for (const PlannedSpan& span : flights_[(oldest_ + i - 1) % kMaxDepth].plan) {
+      if (span.sequence == nullptr) continue;
+      const RequestId id = span.sequence->id;
+      if (std::find(step_ids_.begin(), step_ids_.end(), id) == step_ids_.end()) step_ids_.push_back(id);
+    }
   }
 }
 
@@ -177,45 +244,55 @@ Status Engine::Launch(Flight& flight) {
   batch.spans = flight.spans;
   batch.block_changes = flight.block_changes;
   batch.outputs = flight.outputs;
+  batch.sampling = flight.sampling;
   ASSIGN_OR_RETURN(flight.ticket, runner_->Launch(batch));
   return {};
 }
 
-Status Engine::Collect(Flight& flight) {
-  ASSIGN_OR_RETURN(const model::StepResult result, runner_->Collect(flight.ticket));
+Status Engine::Check(const Flight& flight, const model::StepResult& result) const {
   if (result.outputs.size() != flight.outputs.size()) {
     return Error(Code::kInternal, "the runner returned {} output rows, expected {}", result.outputs.size(),
                  flight.outputs.size());
   }
   const uint32_t vocab = runner_->config().vocab;
-  for (const model::OutputResult& output : result.outputs) {
+  for (size_t i = 0; i < flight.outputs.size(); ++i) {
+    const model::OutputResult& output = result.outputs[i];
+    if (flight.outputs[i].kind == model::OutputKind::kSample) {
+      if (output.id == kNoToken || (output.id >= 0 && static_cast<uint32_t>(output.id) < vocab)) continue;
+      return Error(Code::kInternal, "the runner chose token {} of a vocabulary of {}", output.id, vocab);
+    }
     if (output.logits.size() == vocab) continue;
     return Error(Code::kInternal, "the runner returned {} logits for a row, expected {}", output.logits.size(), vocab);
   }
-  Commit(flight, result);
   return {};
 }
 
-void Engine::Commit(const Flight& flight, const model::StepResult& result) {
+void Engine::Count(const Flight& flight, const model::StepResult& result) {
   ++totals_.steps;
   totals_.weight_bytes += result.weight_bytes;
   totals_.kv_bytes += result.kv_bytes;
   totals_.kernel_ns += result.kernel_ns;
   totals_.idle_ns += result.idle_ns;
-  for (const PlannedSpan& span : flight.plan) {
-    if (span.sequence->decoding()) {
-      ++totals_.decode_rows;
-    } else {
-      totals_.prefill_tokens += span.count;
-    }
-  }
+  totals_.prefill_tokens += flight.prefilled;
+  for (const PlannedSpan& span : flight.plan) totals_.decode_rows += span.decode && span.sequence != nullptr;
+}
+
+void Engine::Commit(const Flight& flight, const model::StepResult& result) {
+  Count(flight, result);
   size_t row = 0;
   for (const PlannedSpan& span : flight.plan) {
-    Sequence& sequence = *span.sequence;
-    sequence.computed = span.first + span.count;
     if (!span.output) continue;
-    const Sampled sampled =
-        sampler_.Sample(result.outputs[row++].logits, sequence.sampling, sequence.sampler, sequence.tokens.size());
+    const model::OutputResult& output = result.outputs[row];
+    const bool chosen = flight.outputs[row++].kind == model::OutputKind::kSample;
+    if (span.sequence == nullptr) continue;  // ended meanwhile
+    Sequence& sequence = *span.sequence;
+    --sequence.pending;
+    Sampled sampled;
+    if (chosen) {
+      sampled.id = output.id;
+    } else {
+      sampled = sampler_.Sample(output.logits, sequence.sampling, sequence.sampler, sequence.tokens.size());
+    }
     Append(sequence, sampled, MonotonicNs());
   }
 }
@@ -247,6 +324,11 @@ void Engine::Append(Sequence& sequence, const Sampled& sampled, int64_t now) {
 
 void Engine::Finish(Sequence& sequence, FinishReason reason) {
   scheduler_.Remove(sequence);
+  for (Flight& flight : flights_) {
+    for (PlannedSpan& span : flight.plan) {
+      if (span.sequence == &sequence) span.sequence = nullptr;
+    }
+  }
   sequence.finish = reason;
   Measure(sequence);
 }
@@ -330,7 +412,7 @@ EngineStats Engine::Stats() const {
   uint64_t queued_tokens = 0;
   for (const auto& sequence : sequences_) {
     if (sequence->state != SequenceState::kFinished && sequence->output_tokens() == 0) {
-      queued_tokens += sequence->tokens.size() - sequence->computed;
+      queued_tokens += sequence->tokens.size() - std::min<size_t>(sequence->computed, sequence->tokens.size());
     }
   }
   return {.waiting = waiting,

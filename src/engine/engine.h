@@ -2,13 +2,16 @@
 //
 //   Submit ─▶ waiting ─▶ running ─▶ finished ─▶ Publish takes the rest of its output ─▶ gone
 //
-// One step: plan → Launch → Collect → sample → commit. Output is a cursor over each sequence's tokens: Publish offers what was
+// One step: plan → Launch → Collect → sample → commit. Where the runner samples by itself (depth 2) the next step is launched before the
+// one under way is collected, so that the device never waits for the host: its tokens are those that the step before chooses. A sequence
+// whose next token the host must choose waits for its logits; an end that is found late costs a row that is thrown away. Output is a cursor over each sequence's tokens: Publish offers what was
 // not taken yet, and what a full sink refuses is offered again next time. So the engine never waits for a reader and never drops
 // a token.
 //
 // One thread. Step does not allocate while sequences only decode. The engine knows no processes, rings or text.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -83,12 +86,14 @@ class Engine {
   // end.
   void Cancel(RequestId id);
 
-  // True when Step would compute something.
-  bool HasWork() const { return !scheduler_.idle(); }
+  // True when Step would compute something, or collect what was launched.
+  bool HasWork() const { return !scheduler_.idle() || in_flight_ > 0; }
+  // True while a launched step is not collected.
+  bool InFlight() const { return in_flight_ > 0; }
   // True when Publish has something to offer.
   bool HasOutput() const;
 
-  // One step, or nothing when there is no work. A failed Status is the runner's: every running request has ended with that error
+  // Launches one step if there is one, and collects the oldest unless the runner may have more under way. A failed Status is the runner's: every running request has ended with that error
   // (to be published), and the engine may go on with others.
   Status Step();
 
@@ -96,14 +101,14 @@ class Engine {
   // full.
   bool Publish(OutputSink& sink);
 
-  // The requests of the latest step.
+  // The requests of the steps that are under way, or of the latest one.
   std::span<const RequestId> RunningIds() const { return step_ids_; }
   EngineStats Stats() const;
   const StepTotals& Totals() const { return totals_; }
   const model::ModelRunner& runner() const { return *runner_; }
 
  private:
-  // The arrays of one launched step; they stay untouched until it is collected. A second one would make depth 2.
+  // The arrays of one launched step; they stay untouched until it is collected.
   struct Flight {
     model::Ticket ticket;
     std::vector<PlannedSpan> plan;
@@ -111,16 +116,27 @@ class Engine {
     std::vector<model::SpanOfTokens> spans;
     std::vector<model::BlockChange> block_changes;
     std::vector<model::OutputRow> outputs;
+    std::vector<model::DeviceSampling> sampling;
+    uint64_t prefilled = 0;  // prompt tokens
+    int64_t start_ns = 0;
+    bool host_chooses = false;  // some output row's token: nothing can be planned before
   };
+  static constexpr uint32_t kMaxDepth = 2;
 
   Engine(std::unique_ptr<model::ModelRunner> runner, EngineOptions options, const SchedulerLimits& limits);
 
   void ExpireDeadlines(int64_t now);
   void AdaptPrefill(uint64_t prefilled, int64_t step_ns);
+  Status LaunchNext();
+  Status CollectOldest();
+  void FailRunning(const Status& status);
   void Prepare(std::span<const PlannedSpan> plan, Flight& flight);
+  void AddSpan(const PlannedSpan& span, Flight& flight);
+  void NameRequests();
   Status Launch(Flight& flight);
-  Status Collect(Flight& flight);
+  Status Check(const Flight& flight, const model::StepResult& result) const;
   void Commit(const Flight& flight, const model::StepResult& result);
+  void Count(const Flight& flight, const model::StepResult& result);
   void Append(Sequence& sequence, const Sampled& sampled, int64_t now);
   void Finish(Sequence& sequence, FinishReason reason);
   void Measure(Sequence& sequence) const;
@@ -137,7 +153,11 @@ class Engine {
   size_t max_sequences_;
   uint64_t arrivals_ = 0;
   uint64_t next_step_ = 1;
-  Flight flight_;
+  std::array<Flight, kMaxDepth> flights_;  // a ring
+  uint32_t depth_;
+  uint32_t oldest_ = 0;
+  uint32_t in_flight_ = 0;
+  int64_t collected_ns_ = 0;  // when the latest step was
   std::vector<RequestId> step_ids_;
   StepTotals totals_;
 };

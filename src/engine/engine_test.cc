@@ -8,110 +8,10 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "engine/fake_runner.h"
+#include "engine/engine_fixture.h"
 
 namespace millrace::engine {
 namespace {
-
-// Everything that was published for one request.
-struct Answer {
-  std::vector<TokenId> tokens;
-  std::vector<float> logprobs;
-  std::vector<model::TopToken> top;
-  FinishReason finish = FinishReason::kNone;
-  Status error;
-  Clocks clocks;
-  Usage usage;
-
-  bool operator==(const Answer& other) const {
-    return tokens == other.tokens && logprobs == other.logprobs && finish == other.finish;
-  }
-};
-
-// Collects answers and checks the promises that every output makes.
-class Collector final : public OutputSink {
- public:
-  bool Take(const Output& output) override {
-    if (room_ == 0) return false;
-    if (room_ > 0) --room_;
-    Answer& answer = answers_[output.request];
-    EXPECT_EQ(answer.finish, FinishReason::kNone) << "output after the end";
-    EXPECT_EQ(output.first_index, answer.tokens.size());
-    EXPECT_LE(output.tokens.size(), kMaxOutputTokens);
-    EXPECT_TRUE(!output.tokens.empty() || output.finish != FinishReason::kNone);
-    EXPECT_EQ(output.error != nullptr, output.finish == FinishReason::kError);
-    EXPECT_TRUE(output.error == nullptr || output.tokens.empty());
-    EXPECT_EQ(output.top.size(), output.tokens.size() * output.top_count);
-    answer.tokens.insert(answer.tokens.end(), output.tokens.begin(), output.tokens.end());
-    answer.logprobs.insert(answer.logprobs.end(), output.logprobs.begin(), output.logprobs.end());
-    answer.top.insert(answer.top.end(), output.top.begin(), output.top.end());
-    answer.finish = output.finish;
-    if (output.error != nullptr) answer.error = *output.error;
-    answer.clocks = *output.clocks;
-    answer.usage = *output.usage;
-    EXPECT_GE(answer.usage.completion_tokens, answer.tokens.size());
-    return true;
-  }
-
-  // How many outputs are taken before the sink is full; -1 = never full.
-  void set_room(int room) { room_ = room; }
-  std::map<RequestId, Answer>& answers() { return answers_; }
-
- private:
-  int room_ = -1;
-  std::map<RequestId, Answer> answers_;
-};
-
-struct Fixture {
-  explicit Fixture(const FakeRunnerOptions& runner_options = {}, EngineOptions options = {}) {
-    auto fake = std::make_unique<FakeRunner>(runner_options);
-    runner = fake.get();
-    auto created = Engine::Create(std::move(fake), std::move(options));
-    EXPECT_TRUE(created.ok()) << created.status().ToString();
-    engine = std::move(created).value();
-  }
-
-  // Steps until nothing is left to do or to take.
-  void Drain(int most_steps = 100000) {
-    while (engine->HasWork() || engine->HasOutput()) {
-      ASSERT_GT(most_steps--, 0);
-      EXPECT_TRUE(engine->Step().ok());
-      EXPECT_LE(engine->Stats().used_blocks, engine->Stats().blocks);
-      engine->Publish(sink);
-    }
-  }
-
-  void ExpectEmpty() const {
-    const EngineStats stats = engine->Stats();
-    EXPECT_EQ(stats.waiting + stats.running + stats.unpublished, 0U);
-    EXPECT_EQ(stats.used_blocks, 0U);
-  }
-
-  FakeRunner* runner;
-  std::unique_ptr<Engine> engine;
-  Collector sink;
-};
-
-Request MakeRequest(RequestId id, size_t prompt_tokens, uint32_t max_tokens) {
-  Request request{.id = id};
-  std::mt19937 random(static_cast<uint32_t>(id));
-  for (size_t i = 0; i < prompt_tokens; ++i) request.prompt.push_back(static_cast<TokenId>(random() % 101));
-  request.sampling.temperature = 0;
-  request.sampling.max_tokens = max_tokens;
-  request.sampling.ignore_eos = true;
-  return request;
-}
-
-// Greedy tokens straight from the hash, without engine or sampler.
-std::vector<TokenId> ExpectedGreedy(std::vector<TokenId> history, size_t count) {
-  const size_t prompt = history.size();
-  std::vector<float> logits(101);
-  for (size_t i = 0; i < count; ++i) {
-    FakeLogits(history, logits);
-    history.push_back(static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-  }
-  return {history.begin() + static_cast<ptrdiff_t>(prompt), history.end()};
-}
 
 TEST(Engine, GreedyAnswerIsWhatTheModelSays) {
   Fixture fixture;
@@ -159,10 +59,11 @@ FakeRunnerOptions RandomRunner(std::mt19937& random) {
   options.max_batch_tokens = static_cast<uint32_t>(1 + random() % 70);
   options.contiguous = random() % 2 == 0;
   options.mixes = random() % 3 != 0;
+  options.depth = static_cast<uint32_t>(1 + random() % 2);
   return options;
 }
 
-// The same request gives the same tokens alone and in any company, chunking, pool and order of arrival.
+// The same request gives the same tokens alone and in any company, chunking, pool, order of arrival, and one step or two deep.
 TEST(Engine, AnswersDoNotDependOnCompany) {
   for (uint32_t seed = 0; seed < 60; ++seed) {
     std::mt19937 random(seed);
@@ -196,7 +97,7 @@ TEST(Engine, AnswersDoNotDependOnCompany) {
 // Whatever is cancelled whenever: nothing stays behind, what was published is a prefix, others do not notice.
 TEST(Engine, CancelAtEveryPointLeaksNothing) {
   for (int cancel_step = 0; cancel_step < 40; ++cancel_step) {
-    Fixture fixture({.slots = 2, .blocks = 24}, {.prefill_chunk = 3});
+    Fixture fixture({.slots = 2, .blocks = 24, .depth = cancel_step % 3 == 0 ? 1U : 2U}, {.prefill_chunk = 3});
     std::vector<Request> requests;
     for (RequestId id = 1; id <= 4; ++id) requests.push_back(MakeRequest(id, 5 + id, 10));
     for (const Request& request : requests) ASSERT_TRUE(fixture.engine->Submit(request).ok());
@@ -230,6 +131,7 @@ TEST(Engine, EveryRequestEndsOnceWhateverHappens) {
     std::mt19937 random(seed);
     Fixture fixture(RandomRunner(random), {.end_of_sequence = {3}, .prefill_chunk = static_cast<uint32_t>(1 + random() % 20)});
     if (seed % 3 == 0) fixture.runner->FailAt(1 + random() % 60);
+    if (seed % 3 == 1) fixture.runner->FailCollectAt(1 + random() % 60);
     std::vector<RequestId> accepted;
     RequestId next = 1;
     for (int action = 0; action < 150; ++action) {
@@ -475,13 +377,15 @@ TEST(Engine, FailedStepEndsWhoRunsAndSparesWhoWaits) {
 }
 
 TEST(Engine, LogitsThatAreNoNumbersFailTheRequest) {
-  Fixture fixture;
-  fixture.runner->SetLogits(std::numeric_limits<float>::quiet_NaN());
-  ASSERT_TRUE(fixture.engine->Submit(MakeRequest(1, 3, 10)).ok());
-  fixture.Drain();
-  EXPECT_EQ(fixture.sink.answers()[1].finish, FinishReason::kError);
-  EXPECT_EQ(fixture.sink.answers()[1].error.code(), Code::kInternal);
-  fixture.ExpectEmpty();
+  for (const uint32_t depth : {1U, 2U}) {
+    Fixture fixture({.depth = depth});
+    fixture.runner->SetLogits(std::numeric_limits<float>::quiet_NaN());
+    ASSERT_TRUE(fixture.engine->Submit(MakeRequest(1, 3, 10)).ok());
+    fixture.Drain();
+    EXPECT_EQ(fixture.sink.answers()[1].finish, FinishReason::kError);
+    EXPECT_EQ(fixture.sink.answers()[1].error.code(), Code::kInternal);
+    fixture.ExpectEmpty();
+  }
 }
 
 TEST(Engine, PassedDeadlineEndsTheRequest) {

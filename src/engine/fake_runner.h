@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <span>
 #include <thread>
@@ -11,6 +12,7 @@
 
 #include "base/philox.h"
 #include "base/status.h"
+#include "engine/sampler.h"
 #include "model/model_runner.h"
 
 namespace millrace::engine {
@@ -26,6 +28,7 @@ struct FakeRunnerOptions {
   bool mixes = true;
   uint64_t weight_bytes = 0;
   int64_t token_ns = 0;  // real time that each token of a step takes
+  uint32_t depth = 1;    // 2: samples too, and two steps may be under way
 };
 
 inline uint64_t FakeHash(std::span<const TokenId> history) {
@@ -47,7 +50,12 @@ class FakeRunner final : public model::ModelRunner {
         cells_(size_t{options.blocks} * options.block_tokens, kNoToken),
         table_stride_((options.context + options.block_tokens - 1) / options.block_tokens),
         tables_(size_t{options.slots} * table_stride_, 0xFFFFFFFFU),
-        logits_(size_t{options.slots} * options.vocab) {
+        sampler_(options.vocab) {
+    for (Flight& flight : flights_) {
+      flight.logits.resize(size_t{options.slots} * options.vocab);
+      flight.results.reserve(options.slots);
+      flight.kinds.reserve(options.slots);
+    }
     config_.vocab = options.vocab;
     info_.engine = "fake";
     info_.isa = "none";
@@ -61,8 +69,9 @@ class FakeRunner final : public model::ModelRunner {
     info_.mixes_prefill_and_decode = options.mixes;
     info_.deterministic = true;
     info_.weight_bytes = options.weight_bytes;
+    info_.depth = options.depth;
+    info_.samples = options.depth > 1;
     history_.reserve(options.context);
-    results_.reserve(options.slots);
   }
 
   const model::ModelConfig& config() const override { return config_; }
@@ -70,14 +79,18 @@ class FakeRunner final : public model::ModelRunner {
 
   // The step with this number (1 is the first) fails.
   void FailAt(uint64_t launch) { fail_at_ = launch; }
+  // The same when it is collected.
+  void FailCollectAt(uint64_t launch) { fail_collect_at_ = launch; }
   // Every logit of every row from now on.
   void SetLogits(float value) { fixed_logits_ = value, has_fixed_ = true; }
   uint64_t launches() const { return launches_; }
+  uint32_t most_in_flight() const { return most_in_flight_; }
   size_t largest_step() const { return largest_step_; }
   size_t largest_span() const { return largest_span_; }
 
   Result<model::Ticket> Launch(const model::StepBatch& batch) override {
     if (++launches_ == fail_at_) return Error(Code::kUnavailable, "the device is gone");
+    if (in_flight_ == options_.depth) return Error(Code::kInvalidArgument, "{} steps are under way", in_flight_);
     if (batch.tokens.size() > options_.max_batch_tokens)
       return Error(Code::kInvalidArgument, "step of {} tokens", batch.tokens.size());
     if (batch.tokens.size() > largest_step_) largest_step_ = batch.tokens.size();
@@ -87,26 +100,43 @@ class FakeRunner final : public model::ModelRunner {
     if (options_.token_ns > 0) {
       std::this_thread::sleep_for(std::chrono::nanoseconds(options_.token_ns * static_cast<int64_t>(batch.tokens.size())));
     }
-    results_.clear();
+    Flight& flight = flights_[(started_ + 1) % 2];
+    flight.results.clear();
+    flight.kinds.clear();
     for (const model::OutputRow& row : batch.outputs) {
       for (const model::SpanOfTokens& span : batch.spans) {
         if (row.token_index < span.token_begin || row.token_index >= span.token_begin + span.token_count) continue;
-        Compute(span, span.first_position + row.token_index - span.token_begin);
+        Compute(flight, span, span.first_position + row.token_index - span.token_begin);
+        if (row.kind == model::OutputKind::kSample) Choose(flight, batch.sampling[static_cast<size_t>(row.sampling)]);
+        flight.kinds.push_back(row.kind);
       }
     }
-    if (results_.size() != batch.outputs.size()) return Error(Code::kInvalidArgument, "an output row outside of every span");
+    if (flight.results.size() != batch.outputs.size())
+      return Error(Code::kInvalidArgument, "an output row outside of every span");
+    ++started_;
+    ++in_flight_;
+    if (in_flight_ > most_in_flight_) most_in_flight_ = in_flight_;
     return model::Ticket{batch.step_id};
   }
 
   Result<model::StepResult> Collect(model::Ticket) override {
+    if (in_flight_ == 0) return Error(Code::kInvalidArgument, "nothing is under way");
+    const uint64_t which = started_ - --in_flight_;
+    if (which == fail_collect_at_) return Error(Code::kUnavailable, "the device broke off");
     model::StepResult result;
-    result.outputs = results_;
+    result.outputs = flights_[which % 2].results;
     result.weight_bytes = 1000;
     result.kv_bytes = 10;
     return result;
   }
 
  private:
+  struct Flight {
+    std::vector<float> logits;
+    std::vector<model::OutputResult> results;
+    std::vector<model::OutputKind> kinds;
+  };
+
   Result<TokenId*> Cell(uint32_t slot, uint32_t position) {
     const uint32_t block = slot < options_.slots && position < options_.context
                                ? tables_[slot * table_stride_ + position / options_.block_tokens]
@@ -119,20 +149,43 @@ class FakeRunner final : public model::ModelRunner {
     if (span.token_count > largest_span_) largest_span_ = span.token_count;
     for (uint32_t i = 0; i < span.token_count; ++i) {
       ASSIGN_OR_RETURN(TokenId * cell, Cell(span.slot, span.first_position + i));
-      *cell = batch.tokens[span.token_begin + i];
+      ASSIGN_OR_RETURN(*cell, Known(batch.tokens[span.token_begin + i]));
     }
     return {};
   }
 
-  void Compute(const model::SpanOfTokens& span, uint32_t position) {
+  // A token, or what the previous step chose in the row that it names.
+  Result<TokenId> Known(TokenId token) const {
+    if (token >= 0) return token;
+    const Flight& before = flights_[started_ % 2];
+    const auto row = static_cast<size_t>(-(token + 1));
+    if (row >= before.kinds.size() || before.kinds[row] != model::OutputKind::kSample) {
+      return Error(Code::kInvalidArgument, "token {}: the step before chose nothing in that row", token);
+    }
+    return std::max(before.results[row].id, 0);
+  }
+
+  void Choose(Flight& flight, const model::DeviceSampling& sampling) {
+    SamplingParams params;
+    params.temperature = sampling.temperature;
+    params.top_p = sampling.top_p;
+    params.min_p = sampling.min_p;
+    params.top_k = sampling.top_k;
+    params.seed = sampling.seed;
+    model::OutputResult& result = flight.results.back();
+    result.id = sampler_.Sample(result.logits, params, {}, sampling.position).id;
+    result.logits = {};
+  }
+
+  void Compute(Flight& flight, const model::SpanOfTokens& span, uint32_t position) {
     history_.clear();
     for (uint32_t i = 0; i <= position; ++i) history_.push_back(**Cell(span.slot, i));
-    const std::span<float> row(logits_.data() + results_.size() * options_.vocab, options_.vocab);
+    const std::span<float> row(flight.logits.data() + flight.results.size() * options_.vocab, options_.vocab);
     FakeLogits(history_, row);
     if (has_fixed_) std::fill(row.begin(), row.end(), fixed_logits_);
     model::OutputResult result;
     result.logits = row;
-    results_.push_back(result);
+    flight.results.push_back(result);
   }
 
   FakeRunnerOptions options_;
@@ -141,11 +194,15 @@ class FakeRunner final : public model::ModelRunner {
   std::vector<TokenId> cells_;
   size_t table_stride_;
   std::vector<uint32_t> tables_;
-  std::vector<float> logits_;
   std::vector<TokenId> history_;
-  std::vector<model::OutputResult> results_;
+  Sampler sampler_;
+  std::array<Flight, 2> flights_;  // of odd and even numbers
+  uint64_t started_ = 0;           // launches that did not fail
+  uint32_t in_flight_ = 0;
+  uint32_t most_in_flight_ = 0;
   uint64_t launches_ = 0;
   uint64_t fail_at_ = 0;
+  uint64_t fail_collect_at_ = 0;
   size_t largest_step_ = 0;
   size_t largest_span_ = 0;
   float fixed_logits_ = 0;

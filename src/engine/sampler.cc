@@ -9,8 +9,6 @@
 namespace millrace::engine {
 namespace {
 
-constexpr uint32_t kChoice = 0;  // the only one until several choices share a prompt
-
 constexpr const ChainStep* kChain[] = {
     &kLogitBiasStep, &kPenaltiesStep, &kMinTokensStep, &kTemperatureStep, &kTopKStep, &kTopPStep, &kMinPStep,
 };

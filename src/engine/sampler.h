@@ -15,6 +15,8 @@
 
 namespace millrace::engine {
 
+inline constexpr uint32_t kChoice = 0;  // the only one until several choices share a prompt
+
 // What a log-probability is reported as at least: clients cannot read minus infinity from JSON.
 inline constexpr float kMinLogprob = -9999.0F;
 

@@ -69,8 +69,9 @@ void Scheduler::Admit() {
 
 void Scheduler::PlanDecode() {
   for (Sequence* sequence : running_) {
-    if (!sequence->decoding()) continue;
-    plan_.push_back({.sequence = sequence, .first = sequence->computed, .count = 1, .output = true});
+    // What is under way may bring a sequence to its limit: then it will end, and nothing comes after.
+    if (!sequence->decoding() || sequence->length() >= sequence->limit_tokens) continue;
+    plan_.push_back({.sequence = sequence, .first = sequence->computed, .count = 1, .output = true, .decode = true});
     ++planned_tokens_;
   }
 }

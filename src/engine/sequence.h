@@ -67,7 +67,9 @@ struct Sequence {
   std::vector<TokenId> tokens;  // prompt, then output
   uint32_t prompt_tokens = 0;
   uint32_t limit_tokens = 0;  // most that `tokens` can reach
-  uint32_t computed = 0;      // leading tokens whose keys and values are stored
+  uint32_t computed = 0;      // leading tokens whose keys and values are stored, or will be by launched steps
+  uint32_t pending = 0;       // tokens behind `tokens` that launched steps choose and nobody has seen yet
+  uint32_t output_row = 0;    // while pending: output row of the latest launched step, which chooses the newest of them
 
   SequenceState state = SequenceState::kWaiting;
   uint32_t slot = kNoSlot;
@@ -87,8 +89,9 @@ struct Sequence {
   Usage usage;
 
   uint32_t output_tokens() const { return static_cast<uint32_t>(tokens.size()) - prompt_tokens; }
+  uint32_t length() const { return static_cast<uint32_t>(tokens.size()) + pending; }
   // Decode: all tokens but the newest are stored.
-  bool decoding() const { return computed + 1 == tokens.size() && output_tokens() > 0; }
+  bool decoding() const { return computed + 1 == length() && length() > prompt_tokens; }
 };
 
 }  // namespace millrace::engine

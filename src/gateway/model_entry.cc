@@ -2,21 +2,17 @@
 
 #include <algorithm>
 
-#include "model/model_file.h"
-#include "model/vocabulary_from_gguf.h"
-#include "os/mapping.h"
+#include "ipc/messages.h"
+#include "model/model_text.h"
 
 namespace millrace::gateway {
 namespace {
 
 constexpr uint32_t kDefaultContext = 8192;
 
-std::string FileStem(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (const size_t dot = name.rfind('.'); dot != std::string::npos && dot > 0) name.resize(dot);
-  return name;
-}
+static_assert(model::kMaxModelFiles <= ipc::kMaxAttachFiles && model::kMaxModelFileName <= ipc::kMaxAttachFileName,
+              "what can be opened can be given to a worker");
+static_assert(model::kMaxModelFileNames + 4 * model::kMaxModelFiles + 1024 <= ipc::kMaxAttachBytes);
 
 Json TextOf(const text::Vocabulary& vocabulary, std::optional<TokenId> id) { return id ? Json(vocabulary.Text(*id)) : Json(""); }
 
@@ -25,10 +21,13 @@ Json TextOf(const text::Vocabulary& vocabulary, std::optional<TokenId> id) { ret
 Result<std::shared_ptr<const ModelEntry>> ModelEntry::Open(const ModelOptions& options) {
   std::shared_ptr<ModelEntry> entry(new ModelEntry);
   entry->options_ = options;
-  if (entry->options_.alias.empty()) entry->options_.alias = FileStem(options.path);
-  ASSIGN_OR_RETURN(entry->file_, OpenRegularFile(options.path));
-  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(entry->file_.fd.get(), entry->file_.identity.size_bytes));
-  if (auto taken = entry->TakeText(mapping.bytes()); !taken.ok()) return taken.Within(options.path);
+  if (entry->options_.alias.empty()) entry->options_.alias = model::ModelNameOf(options.path);
+  ASSIGN_OR_RETURN(entry->files_, model::OpenedModelFiles::Open(options.path));
+  ASSIGN_OR_RETURN(const auto mapped, entry->files_->Map());
+  const auto file = model::ModelFile::Parse(mapped.files());
+  if (!file.ok()) return file.status().Within(options.path);
+  if (auto taken = entry->TakeText(*file); !taken.ok()) return taken.Within(options.path);
+  if (auto taken = entry->TakeSampling(file->source()); !taken.ok()) return taken.Within(options.path);
 
   const uint32_t trained = entry->config_.context_length;
   if (options.context > trained) {
@@ -39,16 +38,27 @@ Result<std::shared_ptr<const ModelEntry>> ModelEntry::Open(const ModelOptions& o
   return std::shared_ptr<const ModelEntry>(std::move(entry));
 }
 
-Status ModelEntry::TakeText(std::span<const std::byte> bytes) {
-  ASSIGN_OR_RETURN(const model::ModelFile file, model::ModelFile::Parse(bytes));
+Status ModelEntry::TakeText(const model::ModelFile& file) {
   config_ = file.config();
-  ASSIGN_OR_RETURN(auto spec, model::VocabularyFromGguf(file.gguf(), config_.vocab));
+  ASSIGN_OR_RETURN(auto spec, model::VocabularyOf(file.source(), config_.vocab));
   ASSIGN_OR_RETURN(auto vocabulary, text::Vocabulary::Build(std::move(spec)));
   ASSIGN_OR_RETURN(tokenizer_, text::Tokenizer::Create(std::move(vocabulary)));
-  ASSIGN_OR_RETURN(std::string source, model::ChatTemplateFromGguf(file.gguf()));
+  ASSIGN_OR_RETURN(std::string source, model::ChatTemplateOf(file.source()));
   if (source.empty()) return {};
   knows_developer_ = source.find("developer") != std::string::npos;
   ASSIGN_OR_RETURN(template_, text::ChatTemplate::Parse(std::move(source)));
+  return {};
+}
+
+// What the model's maker says comes before what the store remembers.
+Status ModelEntry::TakeSampling(const model::ModelSource& source) {
+  ASSIGN_OR_RETURN(const model::SamplingHints hints, model::SamplingOf(source));
+  SamplingDefaults& sampling = options_.sampling;
+  if (hints.temperature) sampling.temperature = hints.temperature;
+  if (hints.top_p) sampling.top_p = hints.top_p;
+  if (hints.min_p) sampling.min_p = hints.min_p;
+  if (hints.top_k) sampling.top_k = hints.top_k;
+  if (hints.repetition_penalty) sampling.repetition_penalty = hints.repetition_penalty;
   return {};
 }
 

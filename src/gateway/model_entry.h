@@ -1,4 +1,4 @@
-// ModelEntry: what the gateway knows of one model: its file (open, so that a worker can be given the descriptor), configuration,
+// ModelEntry: what the gateway knows of one model: its files (open, so that a worker can be given the descriptors), configuration,
 // vocabulary and chat template. Metadata only; weights are never read here.
 #pragma once
 
@@ -15,7 +15,8 @@
 #include "base/status.h"
 #include "gateway/options.h"
 #include "model/config.h"
-#include "os/file.h"
+#include "model/model_file.h"
+#include "model/model_files.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -32,7 +33,7 @@ class ModelEntry {
   const model::ModelConfig& config() const { return config_; }
   const text::Vocabulary& vocabulary() const { return tokenizer_->vocabulary(); }
   uint32_t context() const { return context_; }  // positions of one sequence
-  int file_fd() const { return file_.fd.get(); }
+  const model::OpenedModelFiles& files() const { return *files_; }
 
   // The conversation as the model wants to see it. kUnsupported when the model has no template; kInvalidArgument when the template
   // refuses the conversation or needs more than its budget.
@@ -47,12 +48,13 @@ class ModelEntry {
 
  private:
   ModelEntry() = default;
-  Status TakeText(std::span<const std::byte> bytes);
+  Status TakeText(const model::ModelFile& file);
+  Status TakeSampling(const model::ModelSource& source);
   Json TemplateContext(std::span<const api::ChatMessage> messages, bool add_generation_prompt,
                        const Json::Object& arguments) const;
 
   ModelOptions options_;
-  RegularFile file_;
+  std::optional<model::OpenedModelFiles> files_;
   model::ModelConfig config_;
   uint32_t context_ = 0;
   std::shared_ptr<const text::Tokenizer> tokenizer_;

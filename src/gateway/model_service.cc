@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ipc/segment.h"
+#include "weights/shown_text.h"
 
 namespace millrace::gateway {
 namespace {
@@ -14,6 +15,12 @@ constexpr int64_t kRetryMs = 1000;
 
 api::ApiError WorkerLost(const std::string& cause) {
   return api::FromStatus(Error(Code::kUnavailable, "the model's worker is gone ({}); the request can be sent again", cause));
+}
+
+// An alias that came from a path may be anything. Ill-formed bytes grow to three.
+std::string NameForLogs(const std::string& alias) {
+  const bool fits = weights::IsPlainName(alias) && alias.size() <= ipc::kMaxAttachName;
+  return fits ? alias : weights::ShownText(alias, ipc::kMaxAttachName / 3 - 1);
 }
 
 }  // namespace
@@ -37,8 +44,10 @@ WorkerPlan ModelService::PlanOf(const ModelEntry& entry, const ServiceOptions& o
   plan.attach.kv_type = static_cast<uint8_t>(model.reference ? model::KvType::kF32 : model::KvType::kF16);
   plan.attach.reference = model.reference;
   plan.attach.isa = model.isa;
-  plan.attach.model_name = entry.alias();
-  plan.model_fd = entry.file_fd();
+  plan.attach.model_name = NameForLogs(entry.alias());
+  plan.attach.quantise = static_cast<uint8_t>(model.quantise);
+  plan.attach.files.assign(entry.files().names().begin(), entry.files().names().end());
+  plan.model_fds = entry.files().fds();
   plan.build_id = options.build_id;
   plan.vocabulary_fingerprint = entry.vocabulary().fingerprint();
   plan.vocabulary_size = static_cast<uint32_t>(entry.vocabulary().size());

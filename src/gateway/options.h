@@ -24,14 +24,15 @@ struct SamplingDefaults {
 
 // One model: where it lies, what requests call it, how its worker runs.
 struct ModelOptions {
-  std::string path;   // GGUF file
-  std::string alias;  // the `model` of a request; empty: the file name without its extension
+  std::string path;   // GGUF file, or directory with config.json and *.safetensors
+  std::string alias;  // the `model` of a request; empty: the file name without its extension, or the directory's name
   SamplingDefaults sampling;
   uint32_t context = 0;        // positions per sequence; 0 = min(model's own, 8192)
   uint32_t slots = 8;          // sequences at once
   uint32_t threads = 0;        // 0 = the worker decides
   uint32_t prefill_chunk = 0;  // tokens; 0 = the worker decides
   bool reference = false;      // float reference mode
+  uint32_t quantise = 0;       // 4 or 8: float weights are quantised to so many bits at load; 0 = as they are
   std::string isa;             // forced instruction set; empty = the best one
   uint32_t max_waiting = 64;   // requests beyond `slots` that may wait; above: 503 with Retry-After
 };

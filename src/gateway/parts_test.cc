@@ -89,7 +89,7 @@ TEST(ProcessLauncher, ReportsHowAProcessEnded) {
       cause = how;
       loop->Stop();
     };
-    auto link = launcher.Launch(attach, 0, std::move(events));
+    auto link = launcher.Launch(attach, {}, std::move(events));
     ASSERT_TRUE(link.ok()) << link.status().ToString();
     EXPECT_GT((*link)->pid(), 0);
     if (kill) (*link)->Kill();
@@ -98,7 +98,7 @@ TEST(ProcessLauncher, ReportsHowAProcessEnded) {
     EXPECT_FALSE(cause.empty());
   }
   ProcessLauncher nothing(*loop, "/nonexistent/worker");
-  EXPECT_FALSE(nothing.Launch(attach, 0, {}).ok());
+  EXPECT_FALSE(nothing.Launch(attach, {}, {}).ok());
 }
 
 }  // namespace

@@ -13,7 +13,6 @@
 namespace millrace::gateway {
 namespace {
 
-constexpr const char* kProgramName = "millrace-worker";
 constexpr int64_t kPollNs = 20'000'000;  // where the system has no process descriptors
 
 class ProcessLink final : public WorkerLink {
@@ -71,38 +70,39 @@ class ProcessLink final : public WorkerLink {
 
 }  // namespace
 
-Result<std::string> FindWorkerProgram(const std::string& configured) {
+Result<std::string> FindWorkerProgram(const std::string& configured, const char* name) {
   std::vector<std::string> places;
   if (!configured.empty()) {
     places.push_back(configured);
   } else if (const char* chosen = std::getenv("MILLRACE_LIBEXEC"); chosen != nullptr && *chosen != '\0') {
-    places.push_back(std::string(chosen) + "/" +
-                     kProgramName);  // nowhere else: it would be another worker than the one asked for
+    places.push_back(std::string(chosen) + "/" + name);  // nowhere else: it would be another worker than the one asked for
   } else {
     ASSIGN_OR_RETURN(const std::string own, OwnExecutable());
     const std::string folder = own.substr(0, own.rfind('/'));
-    places.push_back(folder + "/" + kProgramName);
-    places.push_back(folder + "/../libexec/" + kProgramName);
-    places.push_back(folder + "/../libexec/millrace/" + kProgramName);
+    places.push_back(folder + "/" + name);
+    places.push_back(folder + "/../libexec/" + name);
+    places.push_back(folder + "/../libexec/millrace/" + name);
   }
   std::string tried;
   for (const std::string& place : places) {
     if (access(place.c_str(), X_OK) == 0) return place;
     tried += (tried.empty() ? "" : ", ") + place;
   }
-  return Error(Code::kNotFound, "the worker's program is in none of these places: {}", tried);
+  return Error(Code::kNotFound, "the program {} is in none of these places: {}", name, tried);
 }
 
-Result<std::unique_ptr<WorkerLink>> ProcessLauncher::Launch(const ipc::Attach& attach, int model_fd, WorkerEvents events) {
+Result<std::unique_ptr<WorkerLink>> ProcessLauncher::Launch(const ipc::Attach& attach, std::span<const int> model_fds,
+                                                            WorkerEvents events) {
   ASSIGN_OR_RETURN(ipc::GatewayChannel channel, ipc::GatewayChannel::Create(attach.incarnation));
   ASSIGN_OR_RETURN(auto sockets, ControlSocket::CreatePair());
   const auto shared = channel.WorkerFds();
-  const std::vector<int> fds = {shared[ipc::kSegmentFd], shared[ipc::kWorkerWakeFd], shared[ipc::kGatewayWakeFd], model_fd};
+  std::vector<int> fds = {shared[ipc::kSegmentFd], shared[ipc::kWorkerWakeFd], shared[ipc::kGatewayWakeFd]};
+  fds.insert(fds.end(), model_fds.begin(), model_fds.end());
   // Sent before the child exists: it waits in the socket, and a child that cannot start costs nothing but the socket.
   RETURN_IF_ERROR(sockets.first.Send(ipc::Encode(attach), fds));
   SpawnOptions options;
   options.executable = program_;
-  options.argv = {kProgramName};
+  options.argv = {program_.substr(program_.rfind('/') + 1)};
   options.inherited_fd = sockets.second.fd();
   ASSIGN_OR_RETURN(Child child, Child::Spawn(options));
   auto link =

@@ -57,7 +57,7 @@ void Supervisor::Launch() {
   WorkerEvents events;
   events.on_records = [this] { ReadRing(kRecordsPerTurn); };
   events.on_exit = [this](const std::string& exit_status) { OnExit(exit_status); };
-  auto link = launcher_->Launch(attach, plan_.model_fd, std::move(events));
+  auto link = launcher_->Launch(attach, plan_.model_fds, std::move(events));
   if (!link.ok()) return AfterDeath(fmt::format("the worker cannot be started: {}", link.status().message()));
   link_ = *std::move(link);
   SetState(ModelState::kStarting, "");

@@ -25,8 +25,8 @@ namespace millrace::gateway {
 
 // What every worker of one model is started with, and what it must say of itself.
 struct WorkerPlan {
-  ipc::Attach attach;  // the incarnation is filled in
-  int model_fd = -1;   // outlives the supervisor
+  ipc::Attach attach;          // the incarnation is filled in
+  std::vector<int> model_fds;  // of attach.files; outlive the supervisor
   std::string build_id;
   uint64_t vocabulary_fingerprint = 0;
   uint32_t vocabulary_size = 0;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/status.h"
@@ -31,8 +32,10 @@ class WorkerLink {
 class WorkerLauncher {
  public:
   virtual ~WorkerLauncher() = default;
-  // Starts a worker on the model behind `model_fd`, which stays the caller's. attach.incarnation is the channel's.
-  virtual Result<std::unique_ptr<WorkerLink>> Launch(const ipc::Attach& attach, int model_fd, WorkerEvents events) = 0;
+  // Starts a worker on the model behind `model_fds`, one for each of attach.files, which stay the caller's. attach.incarnation is the
+  // channel's.
+  virtual Result<std::unique_ptr<WorkerLink>> Launch(const ipc::Attach& attach, std::span<const int> model_fds,
+                                                     WorkerEvents events) = 0;
 };
 
 }  // namespace millrace::gateway

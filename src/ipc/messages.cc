@@ -28,7 +28,6 @@ constexpr uint8_t kMaxKvType = 15;
 constexpr size_t kMaxEndTokens = 64;
 constexpr size_t kNameBytes = 16;
 constexpr size_t kBuildIdBytes = 64;
-constexpr size_t kModelNameBytes = 128;
 
 // Rounding may put a logprob a hair above zero; -inf stands for a token that cannot be chosen.
 constexpr float kLeastLogprob = -std::numeric_limits<float>::infinity();
@@ -219,7 +218,11 @@ void Fields(A& archive, typename A::template Ref<Attach> m) {
   archive.Number(m.kv_type, 0, kMaxKvType, "kv_type");
   archive.Truth(m.reference, "reference");
   archive.Text(m.isa, kNameBytes, TextKind::kPrintableAscii, "isa");
-  archive.Text(m.model_name, kModelNameBytes, TextKind::kUtf8, "model_name");
+  archive.Text(m.model_name, kMaxAttachName, TextKind::kUtf8, "model_name");
+  archive.Number(m.quantise, 0, 8, "quantise");
+  archive.Require(m.quantise == 0 || m.quantise == 4 || m.quantise == 8, "quantise");
+  archive.List(m.files, kMaxAttachFiles, sizeof(uint32_t), "files",
+               [](auto& each, auto& name) { each.Text(name, kMaxAttachFileName, TextKind::kUtf8, "files"); });
 }
 
 // ---- Record types ----
@@ -492,7 +495,7 @@ Result<ToGateway> ReadToGateway(const Record& record) {
 }
 
 std::vector<std::byte> Encode(const Attach& attach) {
-  std::array<std::byte, 512> buffer;
+  std::vector<std::byte> buffer(kMaxAttachBytes);
   WireWriter writer(buffer);
   Fields(writer, attach);
   CHECK(writer.broken_field() == nullptr, writer.broken_field());

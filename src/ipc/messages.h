@@ -22,6 +22,10 @@ inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr uint32_t kMaxPromptTokens = 1U << 20;
 inline constexpr uint32_t kMaxErrorBytes = 512;
 inline constexpr uint32_t kMaxTokensPerEvent = 256;
+inline constexpr uint32_t kMaxAttachFiles = 240;     // of one model; their descriptors travel in one packet
+inline constexpr uint32_t kMaxAttachFileName = 255;  // bytes
+inline constexpr uint32_t kMaxAttachName = 128;      // bytes of model_name
+inline constexpr uint32_t kMaxAttachBytes = 16'384;  // of the whole message: what a control packet holds
 
 enum class RecordType : uint16_t {
   // gateway -> worker
@@ -174,7 +178,7 @@ class ToWorkerReader {
 Result<ToGateway> ReadToGateway(const Record& record);
 
 // Control channel (socketpair) messages; descriptors travel beside them.
-// Gateway -> worker, once: how to load. Descriptors: segment memory, wake of the worker, wake of the gateway, model file.
+// Gateway -> worker, once: how to load. Descriptors: segment memory, wake of the worker, wake of the gateway, then one for each of `files`.
 struct Attach {
   uint32_t protocol = kProtocolVersion;
   uint32_t incarnation = 0;
@@ -182,10 +186,12 @@ struct Attach {
   uint32_t slots = 0;    // sequences at once
   uint32_t threads = 0;  // 0 = the worker decides
   uint32_t prefill_chunk = 0;
-  uint8_t kv_type = 0;     // model::KvType
-  bool reference = false;  // float reference mode
-  std::string isa;         // forced instruction set; empty = best; <= 16 bytes
-  std::string model_name;  // for log lines; <= 128 bytes
+  uint8_t kv_type = 0;             // model::KvType
+  bool reference = false;          // float reference mode
+  std::string isa;                 // forced instruction set; empty = best; <= 16 bytes
+  std::string model_name;          // for log lines; <= 128 bytes
+  uint8_t quantise = 0;            // bits that float weights are quantised to at load: 4 or 8; 0 = as they are
+  std::vector<std::string> files;  // names without directory, 1..kMaxAttachFiles in use
 };
 std::vector<std::byte> Encode(const Attach& attach);
 Result<Attach> DecodeAttach(std::span<const std::byte> bytes);

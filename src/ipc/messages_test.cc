@@ -313,6 +313,8 @@ TEST(MessagesTest, AttachArrives) {
   attach.reference = true;
   attach.isa = "avx2";
   attach.model_name = "smollm2-é";
+  attach.quantise = 4;
+  attach.files = {"config.json", "model.safetensors"};
   const auto bytes = Encode(attach);
   const Attach got = DecodeAttach(bytes).value();
   EXPECT_EQ(got.protocol, kProtocolVersion);
@@ -325,10 +327,25 @@ TEST(MessagesTest, AttachArrives) {
   EXPECT_TRUE(got.reference);
   EXPECT_EQ(got.isa, "avx2");
   EXPECT_EQ(got.model_name, "smollm2-é");
+  EXPECT_EQ(got.quantise, 4);
+  EXPECT_EQ(got.files, attach.files);
   for (size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(DecodeAttach(std::span(bytes).first(size)).ok()) << size;
   auto longer = bytes;
   longer.push_back(std::byte{0});
   EXPECT_FALSE(DecodeAttach(longer).ok());
+}
+
+TEST(MessagesTest, AttachHoldsManyFiles) {
+  Attach attach;
+  for (size_t i = 0; i < kMaxAttachFiles; ++i) attach.files.push_back(fmt::format("model-{:05}-of-00240.safetensors", i));
+  auto bytes = Encode(attach);
+  EXPECT_LE(bytes.size(), kMaxAttachBytes);
+  EXPECT_EQ(DecodeAttach(bytes).value().files, attach.files);
+  // One file more than there may be.
+  const size_t count_at = bytes.size() - 240 * (4 + 32) - 4;
+  ASSERT_EQ(bytes[count_at], std::byte{240});
+  bytes[count_at] = std::byte{241};
+  EXPECT_EQ(DecodeAttach(bytes).status().code(), Code::kDataLoss);
 }
 
 // ---- Hostile peers: records with honest checksums and bad contents ----

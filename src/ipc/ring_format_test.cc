@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ipc/messages.h"
@@ -25,11 +26,11 @@ std::string ThePage() {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-// Offset and bytes of every byte listed in the n-th block fenced by "```ring".
-std::map<size_t, std::byte> Example(int n) {
+// Offset and bytes of every byte listed in the n-th block that begins with `fence`.
+std::map<size_t, std::byte> Example(int n, std::string_view fence = "```ring\n") {
   const std::string page = ThePage();
   size_t at = 0;
-  for (int i = 0; i <= n; ++i) at = page.find("```ring\n", at) + 8;
+  for (int i = 0; i <= n; ++i) at = page.find(fence, at) + fence.size();
   std::istringstream block(page.substr(at, page.find("```", at) - at));
   std::map<size_t, std::byte> bytes;
   for (std::string line; std::getline(block, line);) {
@@ -92,6 +93,22 @@ TEST_F(RingFormatTest, SecondExampleWraps) {
   const std::map<size_t, std::byte> example = Example(1);
   ASSERT_EQ(example.size(), 48U);
   for (const auto& [offset, value] : example) EXPECT_EQ(memory_[offset], value) << "offset " << offset;
+}
+
+TEST(ControlFormatTest, TheExampleIsWhatTheCodeWrites) {
+  Attach attach;
+  attach.incarnation = 3;
+  attach.context = 4096;
+  attach.slots = 4;
+  attach.threads = 2;
+  attach.prefill_chunk = 256;
+  attach.isa = "avx2";
+  attach.model_name = "tiny";
+  attach.quantise = 4;
+  attach.files = {"config.json", "model.safetensors"};
+  std::map<size_t, std::byte> written;
+  for (const std::byte byte : Encode(attach)) written.emplace(written.size(), byte);
+  EXPECT_EQ(Example(0, "```control\n"), written);
 }
 
 TEST(SegmentFormatTest, ThePageNamesTheCodesNumbers) {

@@ -163,7 +163,8 @@ void DequantizeGroup(PackedForm form, const int32_t (&codes)[kGroupCols], const 
   const int32_t zero = info.bits == 8 && info.scales == ScaleKind::kAffine ? -kAffine8Zero : info.zero;
   const bool exact = info.scale_type != DType::kF32;
   for (uint32_t i = 0; i < kGroupCols; ++i) {
-    const float scale = scales.scale * static_cast<float>(scales.half_scale[i / 16]);
+    const uint32_t half = i / 16;
+    const float scale = scales.scale * static_cast<float>(scales.half_scale[half]);
     const auto code = static_cast<float>(codes[i] - zero);
     out[i] = exact ? scale * code + scales.bias : std::fma(scale, code, scales.bias);
   }

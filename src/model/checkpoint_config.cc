@@ -18,6 +18,7 @@ namespace millrace::model {
 
 namespace {
 
+constexpr double kTwoPi = 6.283185307179586;
 constexpr double kTolerance = 1e-6;  // relative: files hold f32, config.json decimal numbers
 
 constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
@@ -51,13 +52,13 @@ class ConfigWriter {
   ConfigWriter(const ModelFile& file, const Family& family) : file_(file), config_(file.config()), family_(family) {}
 
   Result<Json> Write() {
-    // Llama's blocks with a window are Mistral's; GGUF has one name for both.
-    const bool is_mistral = family_.name == "llama" && first().window != 0;
-    const std::string_view family = is_mistral ? std::string_view("mistral") : family_.name;
-    const auto name =
-        std::find_if(std::begin(kClasses), std::end(kClasses), [&](const auto& row) { return row.first == family; });
-    if (name != std::end(kClasses)) Set("architectures", Json(Json::Array{Json(name->second)}));
-    Set("model_type", Json(is_mistral ? family : family_.model_types.front()));
+    // GGUF files call Mistral a llama; checkpoints of llama have no windows.
+    const auto windowed = [](const LayerConfig& layer) { return layer.window != 0; };
+    const bool mistral = family_.name == "llama" && std::any_of(config_.layers.begin(), config_.layers.end(), windowed);
+    const std::string_view name = mistral ? "mistral" : family_.name;
+    const auto known = std::find_if(std::begin(kClasses), std::end(kClasses), [&](const auto& row) { return row.first == name; });
+    if (known != std::end(kClasses)) Set("architectures", Json(Json::Array{Json(known->second)}));
+    Set("model_type", Json(mistral ? name : family_.model_types.front()));
     WriteDimensions();
     RETURN_IF_ERROR(WriteRope());
     WriteLayers();
@@ -92,13 +93,16 @@ class ConfigWriter {
     SetNumber("head_dim", first().head_dim);
     SetNumber("max_position_embeddings", config_.context_length);
     SetNumber("vocab_size", config_.vocab);
-    Set(IsFamily("starcoder2") ? "norm_epsilon" : "rms_norm_eps", Json(Decimal(config_.norm_epsilon)));
+    Set(config_.norm == NormKind::kLayer ? "norm_epsilon" : "rms_norm_eps", Json(Decimal(config_.norm_epsilon)));
     Set("tie_word_embeddings", Json(config_.tied_head));
     const char* activation = first().activation == Activation::kSilu ? "silu" : "gelu_pytorch_tanh";
     Set("hidden_act", Json(activation));
     if (IsFamily("gemma")) Set("hidden_activation", Json(activation));
-    const char* bias = IsFamily("starcoder2") ? "use_bias" : "attention_bias";
-    if (!IsFamily("qwen2")) Set(bias, Json(file_.Has(Role::kQueryBias)));
+    if (IsFamily("starcoder2")) {
+      Set("use_bias", Json(file_.Has(Role::kQueryBias)));
+    } else if (!IsFamily("qwen2")) {
+      Set("attention_bias", Json(file_.Has(Role::kQueryBias)));
+    }
   }
 
   Status WriteRope() {
@@ -123,7 +127,9 @@ class ConfigWriter {
     const auto type = gguf().GetString(KeyOf("rope.scaling.type"));
     const double factor = NumberOr("rope.scaling.factor", NumberOr("rope.scale_linear", 1));
     const double original = NumberOr("rope.scaling.original_context_length", config_.context_length);
-    if (const auto divisors = FloatsOf(gguf().FindTensor("rope_freqs.weight")); !divisors.empty()) return Llama3(divisors);
+    if (const auto divisors = FloatsOf(gguf().FindTensor("rope_freqs.weight")); !divisors.empty()) {
+      return Llama3(divisors, RopeFrequencies(rope.dims(), NumberOr("rope.freq_base", 10000)));
+    }
     if (gguf().FindTensor("rope_factors_long.weight") != nullptr) {
       SetNumber("original_max_position_embeddings", static_cast<uint64_t>(original));
       return Json(Json::Object{{"type", Json("longrope")},
@@ -143,13 +149,36 @@ class ConfigWriter {
     return Json(Json::Object{{"rope_type", Json("linear")}, {"factor", Json(factor)}});
   }
 
-  // The file holds what came out of the rule; all known models have 1 and 4 for the two turns and 8192 for the original context.
-  static Json Llama3(const std::vector<float>& divisors) {
+  // The file holds what came out of the rule: each frequency divided by a number between 1 and the factor. Where it is neither, the share s
+  // of the frequency that is kept as it was is a line over the frequency, s = (turns - low) / (high - low) with turns = original *
+  // frequency / 2 pi, which two points tell but for one of the three numbers; low is 1 in all known models.
+  static Json Llama3(const std::vector<float>& divisors, const std::vector<double>& frequencies) {
+    const double factor = *std::max_element(divisors.begin(), divisors.end());
+    double high = 4, original = 8192;
+    std::vector<std::pair<double, double>> line;  // frequency, share
+    for (size_t i = 0; i < std::min(divisors.size(), frequencies.size()); ++i) {
+      const double share = (1 / double{divisors[i]} - 1 / factor) / (1 - 1 / factor);
+      if (share > 0.01 && share < 0.99) line.emplace_back(frequencies[i], share);
+    }
+    if (line.size() == 1) original = (1 + line[0].second * (high - 1)) * kTwoPi / line[0].first;
+    if (line.size() > 1) {
+      const auto [x0, y0] = line.front();
+      const auto [x1, y1] = line.back();
+      const double slope = (y1 - y0) / (x1 - x0);
+      high = Snapped(1 - 1 / (y0 - slope * x0));
+      original = slope * kTwoPi * (high - 1);
+    }
     return Json(Json::Object{{"rope_type", Json("llama3")},
-                             {"factor", Json(Decimal(*std::max_element(divisors.begin(), divisors.end())))},
+                             {"factor", Json(Decimal(factor))},
                              {"low_freq_factor", Json(1.0)},
-                             {"high_freq_factor", Json(4.0)},
-                             {"original_max_position_embeddings", Json(8192)}});
+                             {"high_freq_factor", Json(high)},
+                             {"original_max_position_embeddings", Json(Snapped(original))}});
+  }
+
+  // What was computed from f32 numbers is near the whole number that it was.
+  static double Snapped(double value) {
+    const double whole = std::nearbyint(value);
+    return std::fabs(value - whole) <= 1e-3 * std::fabs(value) ? whole : value;
   }
 
   static Json Numbers(const std::vector<float>& values) {
@@ -262,8 +291,8 @@ Result<Json> FromGguf(const ModelFile& file) {
   if (family->model_types.empty()) return Error(Code::kUnsupported, "family {} has no form as a checkpoint", family->name);
   ASSIGN_OR_RETURN(Json config, ConfigWriter(file, *family).Write());
   ASSIGN_OR_RETURN(const Metadata written, Metadata::Of(config));
-  ASSIGN_OR_RETURN(const Family* target, FindFamily(written));
-  ASSIGN_OR_RETURN(const ModelConfig read, target->read_config(written));
+  ASSIGN_OR_RETURN(family, FindFamily(written));
+  ASSIGN_OR_RETURN(const ModelConfig read, family->read_config(written));
   RETURN_IF_ERROR(CheckSame(file.config(), read));
   return config;
 }

@@ -134,6 +134,41 @@ TEST(CheckpointFile, EveryTensorIsCountedOnce) {
   }
 }
 
+void FillAtOnce(uint64_t rows, const ModelFile::FillRows& fill) { fill(0, rows); }
+
+TEST(CheckpointFile, QuantisesMatricesAtLoad) {
+  CheckpointImage image{.ffn = 160};
+  const auto directory = image.Build();
+  auto file = ModelFile::Parse(FilesOf(directory));
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  size_t matrices = 0;
+  ASSERT_TRUE(file->Quantise(4, FillAtOnce,
+                             [&](size_t done, size_t total) {
+                               matrices = done;
+                               EXPECT_EQ(total, 15u);
+                             })
+                  .ok());
+  EXPECT_EQ(matrices, 15u);  // seven of each layer, and the embedding, which is the head
+  const ModelFile moved = *std::move(file);
+  const weights::TensorView down = moved.Tensor(Role::kDown, 1);
+  EXPECT_EQ(down.dtype, DType::kAffine4);
+  EXPECT_EQ(down.affine.group, 32u);  // 64 does not divide 160
+  EXPECT_EQ(moved.Tensor(Role::kUp, 1).affine.group, 64u);
+  EXPECT_EQ(moved.Tensor(Role::kUp, 1).affine.dtype, DType::kBF16);
+  EXPECT_EQ(moved.Tensor(Role::kEmbedding).dtype, DType::kAffine4);
+  EXPECT_EQ(moved.Tensor(Role::kHead).data.data(), moved.Tensor(Role::kEmbedding).data.data());
+  EXPECT_EQ(moved.Tensor(Role::kAttnNorm, 0).dtype, DType::kBF16);
+}
+
+TEST(CheckpointFile, DoesNotQuantiseTwice) {
+  const auto directory = CheckpointImage{.bits = 8}.Build();
+  auto file = ModelFile::Parse(FilesOf(directory));
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  const Status status = file->Quantise(4, FillAtOnce, nullptr);
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_EQ(status.message(), "quantising to 4 bits: the model's matrices are quantised already");
+}
+
 struct Wrong {
   std::string name;
   Code code;

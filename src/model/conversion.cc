@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/half.h"
-#include "weights/affine_codes.h"
+#include "weights/affine_blocks.h"
 
 namespace millrace::model {
 

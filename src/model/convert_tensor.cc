@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "base/half.h"
-#include "weights/affine_codes.h"
+#include "weights/affine_blocks.h"
+#include "weights/affine_quantize.h"
 
 namespace millrace::model {
 
@@ -74,9 +75,9 @@ class MatrixConverter {
       const uint64_t count = std::min(chunk, tensor_.rows - begin);
       tools_.for_each((count + kRowsApart - 1) / kRowsApart, [this, begin, count](uint64_t piece) {
         std::vector<float> values(tensor_.cols);
-        std::vector<uint8_t> codes(tensor_.cols);
+        std::vector<float> written(tensor_.cols);
         for (uint64_t i = piece * kRowsApart; i < std::min(count, (piece + 1) * kRowsApart); ++i) {
-          errors_[i] = ConvertRow(begin + i, data_.data() + i * row_bytes_, values, codes);
+          errors_[i] = ConvertRow(begin + i, data_.data() + i * row_bytes_, values, written);
         }
       });
       for (uint64_t i = 0; i < count; ++i) {
@@ -95,7 +96,7 @@ class MatrixConverter {
   }
 
  private:
-  ConversionError ConvertRow(uint64_t row, std::byte* out, std::vector<float>& values, std::vector<uint8_t>& codes) {
+  ConversionError ConvertRow(uint64_t row, std::byte* out, std::vector<float>& values, std::vector<float>& written) {
     const SourceRow source = Find(tensor_, row);
     tools_.read_row(*source.part, source.row, values.data());
     if (!tensor_.affine()) return StoreFloats(source, values, out);
@@ -110,44 +111,46 @@ class MatrixConverter {
       copy(source.part->affine.biases, group_bytes_, biases);
       return WithoutError(values);
     }
-    return Quantise(source, values, codes, {out, scales, biases});
-  }
-
-  struct Places {
-    std::byte* codes;
-    std::byte* scales;
-    std::byte* biases;
-  };
-
-  ConversionError Quantise(const SourceRow& source, const std::vector<float>& values, std::vector<uint8_t>& codes,
-                           Places to) const {
-    const uint32_t group = tensor_.format.group;
-    const uint64_t step = FloatBytes(tensor_.dtype);
+    Encode(
+        source, values,
+        {.codes = {out, row_bytes_}, .scales = {scales, group_bytes_}, .biases = {biases, group_bytes_}, .dtype = tensor_.dtype});
+    tools_.read_row(WrittenRow(out, scales, biases), 0, written.data());
     ConversionError error;
-    for (uint64_t at = 0; at < tensor_.cols; at += group, to.scales += step, to.biases += step) {
-      const weights::AffineScale found = GroupOf(source, at, values, codes.data() + at);
-      StoreFloat(tensor_.dtype, found.scale, to.scales);
-      StoreFloat(tensor_.dtype, found.bias, to.biases);
-      const float scale = LoadFloat(tensor_.dtype, to.scales);
-      const float bias = LoadFloat(tensor_.dtype, to.biases);
-      for (uint64_t i = at; i < at + group; ++i) Add(values[i], scale * static_cast<float>(codes[i]) + bias, error);
-    }
-    weights::PackAffineCodes(codes, tensor_.format.bits, to.codes);
+    for (uint64_t i = 0; i < tensor_.cols; ++i) Add(values[i], written[i], error);
     return error;
   }
 
-  // Codes and scale of the group that begins at column `at`.
-  weights::AffineScale GroupOf(const SourceRow& source, uint64_t at, const std::vector<float>& values, uint8_t* codes) const {
-    if (tensor_.change != Change::kConverted) {
-      return weights::QuantizeAffineGroup(std::span(values).subspan(at, tensor_.format.group), tensor_.format.bits, codes);
+  void Encode(const SourceRow& source, const std::vector<float>& values, const weights::AffineOutput& out) const {
+    if (tensor_.change == Change::kRequantised) {
+      weights::QuantizeAffine(values, tensor_.format.bits, tensor_.format.group, out);
+      return;
     }
-    const TensorView& part = *source.part;
-    uint8_t block_codes[weights::kAffineBlock];
-    const std::byte* block =
-        part.data.data() + source.row * part.row_bytes() + at / weights::kAffineBlock * Info(part.dtype).block_bytes;
-    const weights::AffineScale found = weights::ReadAffineBlock(part.dtype, block, block_codes);
-    std::copy(std::begin(block_codes), std::end(block_codes), codes);
-    return found;
+    const DTypeInfo& info = Info(source.part->dtype);
+    const std::byte* block = source.part->data.data() + source.row * source.part->row_bytes();
+    const uint64_t code_bytes = weights::kAffineBlock * tensor_.format.bits / 8;
+    const uint64_t step = FloatBytes(tensor_.dtype);
+    uint8_t codes[weights::kAffineBlock];
+    for (uint64_t i = 0; i < tensor_.cols / weights::kAffineBlock; ++i, block += info.block_bytes) {
+      const weights::AffineScale found = weights::ReadAffineBlock(source.part->dtype, block, codes);
+      weights::PackAffineCodes(codes, tensor_.format.bits, out.codes.data() + i * code_bytes);
+      StoreFloat(tensor_.dtype, found.scale, out.scales.data() + i * step);
+      StoreFloat(tensor_.dtype, found.bias, out.biases.data() + i * step);
+    }
+  }
+
+  // A row as it was written, for whoever reads it back.
+  TensorView WrittenRow(const std::byte* codes, const std::byte* scales, const std::byte* biases) const {
+    TensorView view;
+    view.dtype = tensor_.format.dtype();
+    view.rank = 2;
+    view.dims = {tensor_.cols, 1, 1, 1};
+    view.cols = tensor_.cols;
+    view.data = {codes, row_bytes_};
+    view.affine = {.group = tensor_.format.group,
+                   .dtype = tensor_.dtype,
+                   .scales = {scales, group_bytes_},
+                   .biases = {biases, group_bytes_}};
+    return view;
   }
 
   ConversionError StoreFloats(const SourceRow& source, const std::vector<float>& values, std::byte* out) const {

@@ -275,4 +275,44 @@ uint64_t ModelFile::SourceBytes(Role role, uint32_t layer) const {
   return bytes;
 }
 
+// What Quantise replaces; a tied head is not among them, it follows the embedding.
+std::vector<weights::TensorView*> ModelFile::FloatMatrices() {
+  std::vector<weights::TensorView*> found;
+  const auto take = [&](Role role, weights::TensorView& tensor) {
+    const bool floats = !tensor.data.empty() && IsFloat(tensor.dtype) && tensor.rank >= 2;
+    if (floats && !IsVector(role) && role != Role::kRouter && weights::AffineGroupFor(tensor.cols) != 0) found.push_back(&tensor);
+  };
+  for (size_t i = 0; i < kRoleCount; ++i) {
+    const auto role = static_cast<Role>(i);
+    if (role == Role::kHead && config_.tied_head) continue;
+    const size_t count = IsPerLayer(role) ? config_.layers.size() : 1;
+    for (uint32_t layer = 0; layer < count; ++layer) {
+      take(role, At(role, layer));
+      const auto apart = experts_.find(IndexOf(role, layer));
+      if (apart == experts_.end()) continue;
+      for (weights::TensorView& tensor : apart->second) take(role, tensor);
+    }
+  }
+  return found;
+}
+
+Status ModelFile::Quantise(uint32_t bits, const ForRows& for_rows,
+                           const std::function<void(size_t done, size_t total)>& progress) {
+  if (bits != 4 && bits != 8) return Error(Code::kInvalidArgument, "quantising to {} bits, expected 4 or 8", bits);
+  const auto matrices = FloatMatrices();
+  if (matrices.empty()) {
+    return Error(Code::kInvalidArgument, "quantising to {} bits: the model's matrices are quantised already", bits);
+  }
+  quantised_.reserve(matrices.size());
+  for (weights::TensorView* tensor : matrices) {
+    ASSIGN_OR_RETURN(auto matrix, weights::AffineMatrix::For(*tensor, bits, weights::AffineGroupFor(tensor->cols)));
+    for_rows(tensor->rows, [&matrix](uint64_t begin, uint64_t end) { matrix.FillRows(begin, end); });
+    quantised_.push_back(std::move(matrix));
+    *tensor = quantised_.back().view();
+    if (progress) progress(quantised_.size(), matrices.size());
+  }
+  if (config_.tied_head) At(Role::kHead, 0) = At(Role::kEmbedding, 0);
+  return {};
+}
+
 }  // namespace millrace::model

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 #include "model/config.h"
 #include "model/families.h"
 #include "model/model_source.h"
+#include "weights/affine_quantize.h"
 #include "weights/gguf.h"
 #include "weights/tensor_view.h"
 
@@ -49,6 +51,16 @@ class ModelFile {
   // What the role takes in its file, of all experts; 0 where it is not there.
   uint64_t SourceBytes(Role role, uint32_t layer = 0) const;
 
+  // Replaces every matrix of floats but the router's by one of MLX's affine format (weights/affine_quantize.h) with 4 or 8 bits and groups of
+  // 64 columns, 32 where 64 does not divide them; where neither does, the floats stay. The model then owns those matrices: this takes
+  // their memory. kInvalidArgument, nothing changed, where there is no such matrix. Before the model is shared with other threads.
+  //
+  // `for_rows(rows, fill)` calls fill(begin, end) for parts that together are all rows, on any threads, and returns when all are done.
+  // `progress` counts matrices; both run on the caller's thread.
+  using FillRows = std::function<void(uint64_t begin, uint64_t end)>;
+  using ForRows = std::function<void(uint64_t rows, const FillRows& fill)>;
+  Status Quantise(uint32_t bits, const ForRows& for_rows, const std::function<void(size_t done, size_t total)>& progress);
+
  private:
   ModelFile(ModelSource source, ModelConfig config) : source_(std::move(source)), config_(std::move(config)) {}
 
@@ -67,12 +79,14 @@ class ModelFile {
   std::string_view NameIn(const TensorName& name) const { return source_.is_gguf() ? name.gguf : name.checkpoint; }
   weights::TensorView& At(Role role, uint32_t layer) { return tensors_[IndexOf(role, layer)]; }
   size_t IndexOf(Role role, uint32_t layer) const;
+  std::vector<weights::TensorView*> FloatMatrices();
 
   ModelSource source_;
   ModelConfig config_;
   std::vector<weights::TensorView> tensors_;  // roles of the model, then those of each layer, by IndexOf; absent: no data
   std::map<size_t, std::vector<weights::TensorView>> experts_;  // by IndexOf, of roles whose experts lie apart
   std::vector<const weights::TensorView*> used_;
+  std::vector<weights::AffineMatrix> quantised_;  // what Quantise made
 };
 
 }  // namespace millrace::model

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/check.h"
 #include "model/checkpoint.h"
+#include "weights/shown_text.h"
 
 namespace millrace::model {
 
@@ -119,7 +121,9 @@ Result<OpenedModelFiles> OpenedModelFiles::Open(const std::string& path) {
   if (given.extension() == kShardSuffix && fs::exists(given, ec)) {
     return Error(Code::kInvalidArgument, "{}: one part of a model: name the directory with its config.json", path);
   }
-  RETURN_IF_ERROR(opened.Add(given.filename().string(), path));
+  // The name is for messages between processes: one that is not fit for them does not matter here.
+  const std::string name = given.filename().string();
+  RETURN_IF_ERROR(opened.Add(weights::IsPlainName(name) ? name : std::string("model.gguf"), path));
   return opened;
 }
 
@@ -127,7 +131,10 @@ Status OpenedModelFiles::Add(const std::string& name, const std::string& path) {
   if (names_.size() == kMaxModelFiles) {
     return Error(Code::kResourceExhausted, "{}: more than {} files of one model", path_, kMaxModelFiles);
   }
-  if (name.size() > kMaxModelFileName) return Error(Code::kInvalidArgument, "{}: a name of {} bytes", path, name.size());
+  if (name.size() > kMaxModelFileName || !weights::IsPlainName(name)) {
+    return Error(Code::kInvalidArgument, "{}/{}: expected a name of at most {} bytes without control characters", path_,
+                 weights::ShownText(name), kMaxModelFileName);
+  }
   ASSIGN_OR_RETURN(RegularFile file, OpenRegularFile(path));
   names_.push_back(name);
   files_.push_back(std::move(file));

@@ -113,6 +113,7 @@ Status ReadFlags(const GgufFile& file, VocabularySpec& spec) {
 }  // namespace
 
 Result<VocabularySpec> VocabularyFromGguf(const GgufFile& file, uint32_t vocab) {
+  if (!file.Has("tokenizer.ggml.model")) return Error(Code::kNotFound, "metadata 'tokenizer.ggml.model': missing");
   ASSIGN_OR_RETURN(const auto kind, file.GetString("tokenizer.ggml.model"));
   if (kind != "gpt2") {
     return Error(Code::kUnsupported,

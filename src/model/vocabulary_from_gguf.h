@@ -12,7 +12,7 @@ namespace millrace::model {
 
 // Fills a specification from tokenizer.ggml.*; text::Vocabulary::Build checks what is inside it. `vocab` is the number of rows of
 // the model's embedding, which the token list must match. Copies token texts and merges, within the limits of text/vocabulary.h.
-// kUnsupported for tokenizers other than byte-level BPE; kInvalidArgument or kDataLoss naming the key otherwise.
+// kNotFound without a tokenizer; kUnsupported for tokenizers other than byte-level BPE; kInvalidArgument or kDataLoss naming the key otherwise.
 //
 // end_of_sequence holds the file's end-of-sequence, end-of-turn and end-of-message ids and the special tokens that are known to
 // end a turn ("<|im_end|>" and the like), because many files name only one of them.

@@ -280,7 +280,7 @@ TEST(ControlSocketTest, DescriptorsOfARefusedPacketAreClosed) {
     return count;
   };
   const int before = open_fds();
-  for (const size_t sent : {ControlSocket::kMaxFds + 1, size_t{40}}) {  // a few too many, and more than the buffer holds
+  for (const size_t sent : {ControlSocket::kMaxFds + 1, size_t{253}}) {  // a few too many, and more than the buffer holds
     std::vector<char> control(CMSG_SPACE(sizeof(int) * sent));
     char byte = 'x';
     iovec part{&byte, 1};

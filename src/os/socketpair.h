@@ -1,4 +1,4 @@
-// The control channel between two processes: small datagrams, each with up to 16 descriptors. For everything that shared memory
+// The control channel between two processes: small datagrams, each with up to 244 descriptors. For everything that shared memory
 // cannot carry: the ring's memory itself, opened weight files, large blobs.
 #pragma once
 
@@ -23,7 +23,7 @@ struct ControlPacket {
 class ControlSocket {
  public:
   static constexpr size_t kMaxBytes = 16384;
-  static constexpr size_t kMaxFds = 16;
+  static constexpr size_t kMaxFds = 244;  // Linux lets 253 pass
 
   ControlSocket() = default;
   explicit ControlSocket(UniqueFd fd) : fd_(std::move(fd)) {}

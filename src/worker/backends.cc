@@ -38,19 +38,11 @@ Result<LoadedRunner> LoadCpu(const model::ModelFile& file, const BackendOptions&
   return loaded;
 }
 
-constexpr BackendRow kBackends[] = {
-    {.name = "cpu", .block_tokens = kernels::kBlockPositions, .load = LoadCpu},
-};
-
 }  // namespace
 
-Result<const BackendRow*> FindBackend(std::string_view name) {
-  std::string names;
-  for (const BackendRow& row : kBackends) {
-    if (row.name == name) return &row;
-    names += (names.empty() ? "" : ", ") + std::string(row.name);
-  }
-  return Error(Code::kNotFound, "backend '{}': this program has {}", name, names);
+const BackendRow& CpuRow() {
+  static constexpr BackendRow kRow{.name = "cpu", .block_tokens = kernels::kBlockPositions, .load = LoadCpu};
+  return kRow;
 }
 
 }  // namespace millrace::worker

@@ -1,4 +1,5 @@
-// The table of backends. To add one: a folder backend/NAME, and one row in backends.cc.
+// Backends as the worker layer sees them: a row each. A program holds those that it links; libexec/millrace-worker has the CPU's, a
+// backend with a library of its own gets a program of its own (mlx_row.h). To add one: a folder backend/NAME and one row.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,6 @@ struct BackendRow {
   Result<LoadedRunner> (*load)(const model::ModelFile& file, const BackendOptions& options);
 };
 
-// kNotFound, with the names there are.
-Result<const BackendRow*> FindBackend(std::string_view name);
+const BackendRow& CpuRow();
 
 }  // namespace millrace::worker

@@ -1,16 +1,16 @@
 #include "worker/model_loader.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
 #include "model/active_bytes.h"
 #include "model/memory_plan.h"
 #include "model/model_file.h"
-#include "model/vocabulary_from_gguf.h"
+#include "model/model_files.h"
+#include "model/model_text.h"
 #include "os/cpu.h"
-#include "os/file.h"
-#include "os/mapping.h"
 #include "text/vocabulary.h"
 
 namespace millrace::worker {
@@ -45,22 +45,51 @@ Result<uint64_t> PlanKvTokens(const model::ModelFile& file, const BackendRow& ba
   return blocks * backend.block_tokens;
 }
 
-}  // namespace
-
-Result<LoadedModel> LoadModel(std::span<const std::byte> bytes, const LoadOptions& options) {
-  ASSIGN_OR_RETURN(const BackendRow* backend, FindBackend(options.backend));
-  ASSIGN_OR_RETURN(const model::ModelFile file, model::ModelFile::Parse(bytes));
-  ASSIGN_OR_RETURN(text::VocabularySpec spec, model::VocabularyFromGguf(file.gguf(), file.config().vocab));
-  ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(std::move(spec)));
-
+// Fingerprint and end of sequence, as the gateway knows them.
+Status TakeVocabulary(const model::ModelFile& file, const LoadOptions& options, LoadedModel& loaded) {
+  auto spec = model::VocabularyOf(file.source(), file.config().vocab);
+  if (!spec.ok() && spec.status().code() == Code::kNotFound && !options.needs_vocabulary) return {};
+  if (!spec.ok()) return spec.status();
+  ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(*std::move(spec)));
   if (vocabulary->end_of_sequence().size() > kMaxEndOfSequence) {
     return Error(Code::kUnsupported, "the file names {} end-of-sequence tokens, expected at most {}",
                  vocabulary->end_of_sequence().size(), kMaxEndOfSequence);
   }
-
-  LoadedModel loaded;
   loaded.vocabulary_fingerprint = vocabulary->fingerprint();
   loaded.end_of_sequence = vocabulary->end_of_sequence();
+  return {};
+}
+
+// Progress of one half of the work, 0 or 1.
+std::function<void(size_t, size_t)> HalfOf(const std::function<void(size_t, size_t)>& progress, size_t half) {
+  constexpr size_t kHalf = 1000;
+  if (!progress) return nullptr;
+  return [progress, half](size_t done, size_t total) {
+    progress(half * kHalf + done * kHalf / std::max<size_t>(total, 1), 2 * kHalf);
+  };
+}
+
+Status Quantise(model::ModelFile& file, const LoadOptions& options) {
+  const uint32_t threads = options.threads != 0 ? options.threads : static_cast<uint32_t>(GetCpu().usable_physical);
+  const auto for_rows = [threads](uint64_t rows, const model::ModelFile::FillRows& fill) {
+    const uint64_t part = (rows + threads - 1) / threads;
+    std::vector<std::thread> others;
+    for (uint64_t begin = part; begin < rows; begin += part) {
+      others.emplace_back([&fill, begin, end = std::min(rows, begin + part)] { fill(begin, end); });
+    }
+    fill(0, std::min(rows, part));
+    for (std::thread& other : others) other.join();
+  };
+  return file.Quantise(options.quantise, for_rows, HalfOf(options.progress, 0));
+}
+
+}  // namespace
+
+Result<LoadedModel> LoadModel(std::span<const model::NamedFile> files, const LoadOptions& options) {
+  ASSIGN_OR_RETURN(model::ModelFile file, model::ModelFile::Parse(files));
+  LoadedModel loaded;
+  RETURN_IF_ERROR(TakeVocabulary(file, options, loaded));
+  if (options.quantise != 0) RETURN_IF_ERROR(Quantise(file, options));
   loaded.bytes_per_token = model::ActiveBytes(file.config(), model::WeightBytesOf(file), 0, 1,
                                               options.reference ? model::KvType::kF32 : options.kv_type)
                                .total();
@@ -74,10 +103,10 @@ Result<LoadedModel> LoadModel(std::span<const std::byte> bytes, const LoadOption
   backend_options.slots = options.slots != 0 ? options.slots : kDefaultSlots;
   ASSIGN_OR_RETURN(backend_options.context, ChooseContext(file.config(), options.context));
   backend_options.max_batch_tokens = backend_options.slots + std::min(prefill_chunk, backend_options.context);
-  backend_options.progress = options.progress;
-  ASSIGN_OR_RETURN(backend_options.kv_tokens, PlanKvTokens(file, *backend, backend_options, options.available_bytes));
+  backend_options.progress = options.quantise != 0 ? HalfOf(options.progress, 1) : options.progress;
+  ASSIGN_OR_RETURN(backend_options.kv_tokens, PlanKvTokens(file, *options.backend, backend_options, options.available_bytes));
 
-  ASSIGN_OR_RETURN(LoadedRunner runner, backend->load(file, backend_options));
+  ASSIGN_OR_RETURN(LoadedRunner runner, options.backend->load(file, backend_options));
   loaded.pool = runner.pool;
   loaded.kernels = runner.kernels;
   engine::EngineOptions engine_options;
@@ -88,11 +117,15 @@ Result<LoadedModel> LoadModel(std::span<const std::byte> bytes, const LoadOption
   return loaded;
 }
 
+Result<LoadedModel> LoadModelFromFiles(std::span<const std::string> names, std::span<const int> fds, const LoadOptions& options) {
+  ASSIGN_OR_RETURN(const auto mapped, model::MappedModelFiles::Map(names, fds));
+  mapped.WillNeed();
+  return LoadModel(mapped.files(), options);
+}
+
 Result<LoadedModel> LoadModelFromFile(int fd, const LoadOptions& options) {
-  ASSIGN_OR_RETURN(const FileIdentity identity, IdentifyFile(fd));
-  ASSIGN_OR_RETURN(const FileMapping mapping, FileMapping::Map(fd, identity.size_bytes));
-  mapping.WillNeed(0, identity.size_bytes);
-  return LoadModel(mapping.bytes(), options);
+  const std::string name = "model.gguf";
+  return LoadModelFromFiles({&name, 1}, {&fd, 1}, options);
 }
 
 }  // namespace millrace::worker

@@ -78,12 +78,6 @@ TEST(ModelLoader, ReferenceModeStoresFloats) {
   EXPECT_GT(model->bytes_per_token, Load({.context = 64, .slots = 1})->bytes_per_token);
 }
 
-TEST(ModelLoader, UnknownBackendNamesWhatThereIs) {
-  const auto model = Load({.backend = "abacus"});
-  EXPECT_EQ(model.status().code(), Code::kNotFound);
-  EXPECT_EQ(model.status().message(), "backend 'abacus': this program has cpu");
-}
-
 TEST(ModelLoader, NotAFileIsRefused) { EXPECT_FALSE(LoadModelFromFile(-1, {}).ok()); }
 
 }  // namespace

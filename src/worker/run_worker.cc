@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "ipc/channel.h"
@@ -20,25 +21,26 @@ namespace {
 
 constexpr std::chrono::seconds kAttachTimeout{10};
 constexpr std::chrono::seconds kPushTimeout{5};
-constexpr size_t kModelFd = ipc::kChannelFds;  // comes after the channel's
-constexpr size_t kAttachFds = ipc::kChannelFds + 1;
 
 struct Attached {
   ipc::Attach attach;
   ipc::WorkerChannel channel;
-  UniqueFd model;
+  std::vector<UniqueFd> model;  // one for each of attach.files
 };
 
 Result<Attached> OpenAttach(ControlPacket packet) {
   Attached attached;
   ASSIGN_OR_RETURN(attached.attach, ipc::DecodeAttach(packet.bytes));
-  if (packet.fds.size() != kAttachFds) {
-    return Error(Code::kDataLoss, "attach: expected {} descriptors, found {}", kAttachFds, packet.fds.size());
+  // Those of the model come after the channel's.
+  const size_t expected = ipc::kChannelFds + attached.attach.files.size();
+  if (packet.fds.size() != expected || attached.attach.files.empty()) {
+    return Error(Code::kDataLoss, "attach: expected {} descriptors and at least one file, found {} descriptors and {} files",
+                 expected, packet.fds.size(), attached.attach.files.size());
   }
   std::array<UniqueFd, ipc::kChannelFds> fds;
   for (size_t i = 0; i < fds.size(); ++i) fds[i] = std::move(packet.fds[i]);
   ASSIGN_OR_RETURN(attached.channel, ipc::WorkerChannel::Open(std::move(fds), attached.attach.incarnation));
-  attached.model = std::move(packet.fds[kModelFd]);
+  for (size_t i = fds.size(); i < packet.fds.size(); ++i) attached.model.push_back(std::move(packet.fds[i]));
   return attached;
 }
 
@@ -52,9 +54,10 @@ bool PushPatiently(ipc::RingProducer& ring, const ipc::ToGateway& message) {
   return true;
 }
 
-Result<LoadedModel> Load(Attached& attached) {
+Result<LoadedModel> Load(Attached& attached, const BackendRow& backend) {
   ipc::WorkerChannel& channel = attached.channel;
   LoadOptions options;
+  options.backend = &backend;
   options.context = attached.attach.context;
   options.slots = attached.attach.slots;
   options.threads = attached.attach.threads;
@@ -65,6 +68,7 @@ Result<LoadedModel> Load(Attached& attached) {
   options.kv_type = static_cast<model::KvType>(attached.attach.kv_type);
   options.reference = attached.attach.reference;
   options.isa = attached.attach.isa;
+  options.quantise = attached.attach.quantise;
   options.on_step = BlameIn(channel.vitals());
   options.progress = [&channel](size_t done, size_t total) {
     channel.vitals().Beat();
@@ -72,8 +76,10 @@ Result<LoadedModel> Load(Attached& attached) {
     ipc::Push(channel.up(), ipc::Loading{static_cast<uint32_t>(done), static_cast<uint32_t>(total)});
   };
   options.progress(0, 1);
-  ASSIGN_OR_RETURN(LoadedModel model, LoadModelFromFile(attached.model.get(), options));
-  attached.model.Reset();
+  std::vector<int> fds;
+  for (const UniqueFd& fd : attached.model) fds.push_back(fd.get());
+  ASSIGN_OR_RETURN(LoadedModel model, LoadModelFromFiles(attached.attach.files, fds, options));
+  attached.model.clear();
   return model;
 }
 
@@ -98,8 +104,8 @@ ipc::Hello HelloOf(const LoadedModel& model, std::string_view build_id) {
   return hello;
 }
 
-int Serve(Attached& attached, ControlSocket& control, std::string_view build_id) {
-  auto model = Load(attached);
+int Serve(Attached& attached, ControlSocket& control, std::string_view build_id, const BackendRow& backend) {
+  auto model = Load(attached, backend);
   if (!model.ok()) {
     LogError("{}", model.status().ToString());
     PushPatiently(attached.channel.up(), ipc::Failed{0, model.status().code(), model.status().message()});
@@ -118,7 +124,7 @@ int Serve(Attached& attached, ControlSocket& control, std::string_view build_id)
 
 }  // namespace
 
-int RunWorker(UniqueFd control_fd, std::string_view build_id) {
+int RunWorker(UniqueFd control_fd, std::string_view build_id, const BackendRow& backend) {
   IgnoreBrokenPipes();
   ControlSocket control(std::move(control_fd));
   auto packet = control.ReceiveWithin(kAttachTimeout);
@@ -133,7 +139,7 @@ int RunWorker(UniqueFd control_fd, std::string_view build_id) {
     return kExitProtocol;
   }
   SetThreadName("engine");
-  return Serve(*attached, control, build_id);
+  return Serve(*attached, control, build_id, backend);
 }
 
 }  // namespace millrace::worker

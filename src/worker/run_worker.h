@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "os/fd.h"
+#include "worker/backends.h"
 
 namespace millrace::worker {
 
@@ -16,7 +17,8 @@ enum WorkerExit : int {
 };
 
 // `control`: the inherited end of the control channel. The gateway sends one ipc::Attach over it, with the descriptors of the segment, the
-// worker's wake-up, the gateway's wake-up and the model file. Opens no file itself. Call once, from the process's first thread.
-int RunWorker(UniqueFd control, std::string_view build_id);
+// worker's wake-up, the gateway's wake-up and the model's files. Opens no file itself. Call once, from the process's first thread, which then is the
+// only one that touches `backend`.
+int RunWorker(UniqueFd control, std::string_view build_id, const BackendRow& backend = CpuRow());
 
 }  // namespace millrace::worker

@@ -66,7 +66,7 @@ void Worker::Step() {
   const int64_t start = MonotonicNs();
   vitals.Set(ipc::WorkerStat::kStepStartedNs, static_cast<uint64_t>(start));
   const Status status = engine_->Step();
-  vitals.EndStep();
+  if (!engine_->InFlight()) vitals.EndStep();  // else the device may still die of it
   vitals.Set(ipc::WorkerStat::kStepStartedNs, 0);
   if (!status.ok()) LogError("step failed: {}", status.message());
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "ipc/channel.h"
 #include "ipc/messages.h"
+#include "model/model_files.h"
 #include "os/child.h"
 #include "os/file.h"
 #include "os/socketpair.h"
@@ -31,18 +32,20 @@ const std::string kGolden = std::string(MILLRACE_SOURCE_DIR) + "/tests/golden/";
 // Plays the gateway for one worker process.
 class Launched {
  public:
-  explicit Launched(const std::string& model_path, ipc::Attach attach = {}, size_t descriptors = 4) {
+  explicit Launched(const std::string& model_path, ipc::Attach attach = {}, size_t missing = 0) {
     attach.incarnation = 3;
     attach.slots = 2;
     attach.model_name = "tiny";
     channel_ = ipc::GatewayChannel::Create(3).value();
     auto sockets = ControlSocket::CreatePair().value();
     control_ = std::move(sockets.first);
-    RegularFile file = OpenRegularFile(model_path).value();
+    const auto files = model::OpenedModelFiles::Open(model_path).value();
+    attach.files.assign(files.names().begin(), files.names().end());
     const auto shared = channel_.WorkerFds();
     std::vector<int> fds(shared.begin(), shared.end());
-    fds.push_back(file.fd.get());
-    fds.resize(descriptors);
+    const auto model_fds = files.fds();
+    fds.insert(fds.end(), model_fds.begin(), model_fds.end());
+    fds.resize(fds.size() - missing);
     EXPECT_TRUE(control_.Send(ipc::Encode(attach), fds).ok());
     child_ =
         Child::Spawn({.executable = MILLRACE_WORKER, .argv = {"millrace-worker"}, .inherited_fd = sockets.second.fd()}).value();
@@ -202,7 +205,7 @@ TEST(WorkerProcess, EndsWhenTheGatewayCloses) {
 }
 
 TEST(WorkerProcess, RefusesAnAttachWithoutItsDescriptors) {
-  Launched worker(kGolden + "tiny-q4/model.gguf", {}, 3);
+  Launched worker(kGolden + "tiny-q4/model.gguf", {}, 1);
   const auto exit = worker.Exit();
   ASSERT_TRUE(exit);
   EXPECT_EQ(exit->value, kExitProtocol);

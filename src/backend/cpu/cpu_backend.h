@@ -1,4 +1,5 @@
-// CpuBackend: the Backend concept on the CPU. Every op is one parallel section of the thread pool.
+// CpuBackend: the Backend concept on the CPU. An op is one parallel section of the thread pool, and further ones only where something
+// needs a whole row: norms of the full width, norms behind a product, and the steps of experts.
 //
 // The promise (RunnerInfo::deterministic): a sequence's logits have the same bits alone or in any batch, in any division of its prompt
 // into steps, with any number of threads, on any instruction set. The kernels give every row the same bits in any company; what is

@@ -307,6 +307,33 @@ TEST(Create, RefusesWhatItCannotDo) {
   model::ModelConfig odd = good;
   odd.layers[1].head_dim = 20;
   EXPECT_EQ(CpuBackend::Create(odd, {}).status().code(), Code::kUnsupported);
+  EXPECT_NE(CpuBackend::Create(odd, {}).status().message().find("layer 1"), std::string::npos);
+}
+
+TEST(Create, RefusesConfigurationsThatContradictThemselves) {
+  const RandomModel model;
+  const auto refused = [&](auto change) {
+    model::ModelConfig config = model.file.config();
+    change(config, config.layers[1]);
+    return CpuBackend::Create(config, {}).status().code() == Code::kInvalidArgument;
+  };
+  using Config = model::ModelConfig;
+  using Layer = model::LayerConfig;
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.kv_heads = 0; }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.heads = 3; }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.rope = 1; }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.rope = -2; }));
+  EXPECT_TRUE(refused([](Config& config, Layer&) { config.ropes[0].frequencies.resize(20); }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.attention_softcap = -1; }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.attention_softcap = std::nanf(""); }));
+  EXPECT_TRUE(refused([](Config& config, Layer&) { config.logit_softcap = INFINITY; }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.ffn = 0; }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) { layer.mlp = model::MlpKind::kExperts; }));
+  EXPECT_TRUE(refused([](Config&, Layer& layer) {
+    layer.mlp = model::MlpKind::kExperts;
+    layer.experts = {.count = 2, .used = 3, .ffn = 32};
+  }));
+  EXPECT_FALSE(refused([](Config&, Layer&) {}));
 }
 
 Status LoadOne(const weights::TensorView& view) {
@@ -343,6 +370,16 @@ TEST(Load, VectorsFollowEachOtherAsFloatsPlusTheirOffset) {
   const StoredVector& both = store.Get(store.Add(views).value());
   EXPECT_EQ(both.values, (std::vector<float>{1.5F, -1.0F, 0.5F}));
   EXPECT_EQ(both.source_bytes, 6U);
+}
+
+TEST(Load, NamesAVectorThatIsNotOfFloats) {
+  const RandomModel model;
+  auto backend = CpuBackend::Create(model.file.config(), Options(1, kernels::BestIsa())).value();
+  const std::vector<std::byte> bytes(34);
+  const weights::TensorView view{.name = "odd", .dtype = DType::kQ8_0, .rank = 1, .rows = 1, .cols = 32, .data = bytes};
+  const auto loaded = backend->LoadVector(std::span(&view, 1));
+  EXPECT_EQ(loaded.status().code(), Code::kUnsupported);
+  EXPECT_EQ(loaded.status().message(), "tensor 'odd': a vector of type Q8_0: expected F32, F16 or BF16");
 }
 
 }  // namespace

@@ -55,7 +55,6 @@ class KvStore {
 
   const KvShape& shape() const { return shape_; }
   uint64_t pool_bytes() const { return pool_.size(); }
-  uint64_t bytes_per_token() const { return block_bytes_ / kBlockTokens; }
 
  private:
   struct Layer {

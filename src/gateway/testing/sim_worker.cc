@@ -229,7 +229,7 @@ class SimWorkerImpl final : public SimWorker {
 
 }  // namespace
 
-Result<std::unique_ptr<WorkerLink>> SimLauncher::Launch(const ipc::Attach& attach, int, WorkerEvents events) {
+Result<std::unique_ptr<WorkerLink>> SimLauncher::Launch(const ipc::Attach& attach, std::span<const int>, WorkerEvents events) {
   ++launches_;
   if (options_.faults.cannot_start > 0 && static_cast<double>(loop_->Random() >> 11) * 0x1p-53 < options_.faults.cannot_start) {
     return Error(Code::kNotFound, "no such program");

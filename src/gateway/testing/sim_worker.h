@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,8 @@ class SimWorker;
 class SimLauncher final : public WorkerLauncher {
  public:
   SimLauncher(net::SimLoop& loop, SimWorkerOptions options) : loop_(&loop), options_(std::move(options)) {}
-  Result<std::unique_ptr<WorkerLink>> Launch(const ipc::Attach& attach, int model_fd, WorkerEvents events) override;
+  Result<std::unique_ptr<WorkerLink>> Launch(const ipc::Attach& attach, std::span<const int> model_fds,
+                                             WorkerEvents events) override;
 
   SimWorkerOptions& options() { return options_; }  // of later incarnations, except `faults` and `step_ns`, which count at once
   SimWorker* current() { return current_; }         // null while none runs

@@ -75,7 +75,8 @@ class Conformance : public ::testing::Test {
     backend_ = Traits::Make(config);
   }
 
-  Loaded Matrices(DType dtype, uint32_t rows, uint32_t cols, uint32_t parts = 1) {
+  // `size` 1: rows with a norm near 1.
+  Loaded Matrices(DType dtype, uint32_t rows, uint32_t cols, uint32_t parts = 1, float size = 1) {
     std::vector<RandomTensor> tensors;
     std::vector<weights::TensorView> views;
     tensors.reserve(parts);
@@ -85,7 +86,7 @@ class Conformance : public ::testing::Test {
                                       .dtype = dtype,
                                       .rows = rows / parts,
                                       .cols = cols,
-                                      .deviation = 1.0F / std::sqrt(static_cast<float>(cols))},
+                                      .deviation = size / std::sqrt(static_cast<float>(cols))},
                                      random_));
       views.push_back(tensors.back().view());
       const Matrix part = Dequantise(views.back());

@@ -71,11 +71,13 @@ TYPED_TEST_P(Conformance, Experts) {
     bool post_norm;
     float scale;
     Activation activation;
+    float router = 1;  // 0: all experts are even, and the first ones are chosen
   };
   const Case cases[] = {{{.count = 6, .used = 2, .ffn = 64, .renormalise = false}, true, false, 1, Activation::kSilu},
                         {{.count = 8, .used = 3, .ffn = 32, .renormalise = true}, true, false, 0.5F, Activation::kSilu},
                         {{.count = 5, .used = 1, .ffn = 96, .renormalise = false}, true, true, 0.7F, Activation::kGeluTanh},
-                        {{.count = 3, .used = 3, .ffn = 32, .renormalise = true}, false, false, 1, Activation::kSilu}};
+                        {{.count = 3, .used = 3, .ffn = 32, .renormalise = true}, false, false, 1, Activation::kSilu},
+                        {{.count = 7, .used = 2, .ffn = 32, .renormalise = true}, true, false, 1, Activation::kSilu, 0}};
   for (const Case& one : cases) {
     this->ForShapesAndTypes([&](const OpShape& shape, DType dtype) {
       ModelConfig config = this->ConfigOf(shape);
@@ -85,7 +87,7 @@ TYPED_TEST_P(Conformance, Experts) {
       this->Make(config);
       const uint32_t count = one.experts.count;
       const uint32_t ffn = one.experts.ffn;
-      const auto router = this->Matrices(DType::kF32, count, shape.hidden);  // exact: a choice is no small error
+      const auto router = this->Matrices(DType::kF32, count, shape.hidden, 1, one.router);  // exact: a choice is no small error
       const auto gate_up = this->Matrices(dtype, 2 * count * ffn, shape.hidden, 2 * count);
       const auto down = this->Matrices(dtype, count * shape.hidden, ffn, count);
       ExpertsOp<typename TypeParam::Backend::Weight> op{.norm = std::nullopt,

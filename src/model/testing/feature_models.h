@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@ struct FeatureModel {
   RandomWeightsOptions weights;
   size_t tokens = 40;  // enough to leave the windows
 };
+inline void PrintTo(const FeatureModel& model, std::ostream* out) { *out << model.name; }
 
 inline RopeConfig SmallRope(uint32_t dims, double base, RopeStyle style = RopeStyle::kHalves) {
   RopeConfig rope{.style = style, .frequencies = {}};

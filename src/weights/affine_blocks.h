@@ -1,4 +1,4 @@
-// Making affine codes: MLX's rule for a group of floats, and the blocks of GGUF types that are affine groups of 32 as they stand.
+// Blocks of GGUF types that are affine groups of 32 as they stand: their codes, scale and bias, without rounding.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +15,6 @@ struct AffineScale {
   float scale = 0;
   float bias = 0;
 };
-
-// MLX's rule (mx.quantize): codes of `bits` bits for one group of finite values, so that the extreme of larger magnitude is hit exactly.
-AffineScale QuantizeAffineGroup(std::span<const float> values, uint32_t bits, uint8_t* codes);
 
 // Bits of the codes of a type whose blocks are w = scale * code + bias, exactly: Q4_0, Q4_1 4; Q5_0, Q5_1 5; Q8_0 8; others 0.
 uint32_t AffineBitsOfBlocks(DType type);

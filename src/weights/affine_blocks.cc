@@ -1,7 +1,5 @@
-#include "weights/affine_codes.h"
+#include "weights/affine_blocks.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "base/half.h"
@@ -29,26 +27,6 @@ void AddFifthBits(const uint8_t (&bits)[4], uint8_t (&codes)[kAffineBlock]) {
 }
 
 }  // namespace
-
-AffineScale QuantizeAffineGroup(std::span<const float> values, uint32_t bits, uint8_t* codes) {
-  constexpr float kSmallestScale = 1e-7F;
-  const auto top = static_cast<float>((1U << bits) - 1);
-  const auto [low_at, high_at] = std::minmax_element(values.begin(), values.end());
-  const float low = *low_at;
-  const float high = *high_at;
-  const bool from_low = std::fabs(low) > std::fabs(high);
-  float scale = std::max((high - low) / top, kSmallestScale);
-  if (!from_low) scale = -scale;
-  const float edge = from_low ? low : high;
-  // The edge becomes a whole number of steps, so that 0 is one of the values.
-  const float steps = std::nearbyint(edge / scale);
-  AffineScale out{.scale = scale, .bias = 0};
-  if (steps != 0) out = {.scale = edge / steps, .bias = edge};
-  for (size_t i = 0; i < values.size(); ++i) {
-    codes[i] = static_cast<uint8_t>(std::clamp(std::nearbyint((values[i] - out.bias) / out.scale), 0.0F, top));
-  }
-  return out;
-}
 
 uint32_t AffineBitsOfBlocks(DType type) {
   switch (type) {
