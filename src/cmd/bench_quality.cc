@@ -90,23 +90,23 @@ Result<engine::Likelihood> Measure(const Options& options, model::ModelRunner& r
 
 Status BenchQuality(const Options& options) {
   ASSIGN_OR_RETURN(const WholeModel model, OpenWholeModel(options.model));
-  ASSIGN_OR_RETURN(const auto tokenizer, TokenizerOf(model));
+  ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizer(model.opened));
   ASSIGN_OR_RETURN(const auto tokens, TextTokens(options, *tokenizer));
   RETURN_IF_ERROR(CheckWindow(options, model.file.config()));
-  auto loaded = Load(options, model.file, model.name);
-  if (!loaded.ok()) return loaded.status().Within(model.path);
+  auto loaded = Load(options, model.file, model.name());
+  if (!loaded.ok()) return loaded.status().Within(model.path());
 
   const model::RunnerInfo& info = loaded->runner->info();
   Report report(info.isa, info.threads);
   const auto likelihood = Measure(options, *loaded->runner, *tokenizer, tokens);
-  if (!likelihood.ok()) return likelihood.status().Within(model.path);
+  if (!likelihood.ok()) return likelihood.status().Within(model.path());
 
   const double nll = likelihood->mean();
-  std::printf("%s on %s (%s)%s: %.6f nats per token, perplexity %.4f, over %llu tokens in windows of %u\n", model.name.c_str(),
+  std::printf("%s on %s (%s)%s: %.6f nats per token, perplexity %.4f, over %llu tokens in windows of %u\n", model.name().c_str(),
               info.engine, info.isa, options.reference ? ", float arithmetic" : "", nll, std::exp(nll),
               static_cast<unsigned long long>(likelihood->tokens), options.window);
   if (!options.json) return {};
-  report.Set("model", Json(model.name));
+  report.Set("model", Json(model.name()));
   report.Set("engine", Json(info.engine));
   report.Set("reference", Json(options.reference));
   report.Set("window", Json(uint64_t{options.window}));

@@ -146,11 +146,11 @@ struct Outcome {
 Result<Outcome> Convert(const Options& options, SignalQueue& signals) {
   ASSIGN_OR_RETURN(const WholeModel source, OpenWholeModel(options.source));
   const auto plan = model::PlanConversion(source.file, options.target);
-  if (!plan.ok()) return plan.status().Within(source.path);
+  if (!plan.ok()) return plan.status().Within(source.path());
 
   Outcome outcome;
   auto small = SmallFilesOf(source.file, options, *plan, outcome.tokenizer_note);
-  if (!small.ok()) return small.status().Within(source.path);
+  if (!small.ok()) return small.status().Within(source.path());
   outcome.bytes = plan->bytes();
   for (const auto& [name, text] : *small) outcome.bytes += text.size();
   RETURN_IF_ERROR(CheckSpace(options.out, outcome.bytes));

@@ -1,27 +1,23 @@
-// A model opened with all of its weights, in whatever form it lies on disk, for commands that compute with them.
+// A model opened with all of its weights, for commands that compute with them.
 #pragma once
 
-#include <memory>
-#include <string>
 #include <string_view>
 
 #include "base/status.h"
+#include "cmd/opened_model.h"
 #include "model/model_file.h"
-#include "model/model_files.h"
-#include "text/tokenizer.h"
 
 namespace millrace::cmd {
 
 struct WholeModel {
-  std::string name;  // for people
-  std::string path;
-  model::MappedModelFiles mapped;
-  model::ModelFile file;  // views into `mapped`
+  OpenedModel opened;
+  model::ModelFile file;  // views into what is opened
+
+  const std::string& name() const { return opened.entry.alias; }  // for people
+  const std::string& path() const { return opened.entry.file; }
 };
 
-// Store name, .gguf file, or directory with config.json. Errors name the path.
+// Store name, .gguf file, or directory. Errors name the path.
 Result<WholeModel> OpenWholeModel(std::string_view name);
-
-Result<std::shared_ptr<const text::Tokenizer>> TokenizerOf(const WholeModel& model);
 
 }  // namespace millrace::cmd

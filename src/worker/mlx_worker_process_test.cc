@@ -12,8 +12,8 @@
 #include "base/json.h"
 #include "ipc/channel.h"
 #include "ipc/messages.h"
+#include "model/model_files.h"
 #include "os/child.h"
-#include "os/file.h"
 #include "os/socketpair.h"
 #include "worker/run_worker.h"
 
@@ -33,10 +33,12 @@ class Launched {
     channel_ = ipc::GatewayChannel::Create(3).value();
     auto sockets = ControlSocket::CreatePair().value();
     control_ = std::move(sockets.first);
-    const RegularFile file = OpenRegularFile(kModel).value();
+    const auto files = model::OpenedModelFiles::Open(kModel).value();
+    attach.files.assign(files.names().begin(), files.names().end());
     const auto shared = channel_.WorkerFds();
     std::vector<int> fds(shared.begin(), shared.end());
-    fds.push_back(file.fd.get());
+    const auto model_fds = files.fds();
+    fds.insert(fds.end(), model_fds.begin(), model_fds.end());
     EXPECT_TRUE(control_.Send(ipc::Encode(attach), fds).ok());
     child_ = Child::Spawn({.executable = MILLRACE_WORKER, .argv = {"worker"}, .inherited_fd = sockets.second.fd()}).value();
   }
