@@ -17,6 +17,7 @@ BIN = ROOT / "build" / (os.environ.get("CHECK_PRESET") or "release") / "bin"
 MILLRACE = BIN / "millrace"
 # The engine that all servers of a run use; ./check --engine NAME sets it.
 ENGINE = os.environ.get("MILLRACE_ENGINE") or "cpu"
+collect_ignore = [] if ENGINE == "mlx" else ["test_mlx.py"]
 
 
 def pytest_configure(config):

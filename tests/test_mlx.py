@@ -1,11 +1,9 @@
-"""The MLX engine through the whole program. Runs under ./check --engine mlx only."""
+"""The MLX engine through the whole program, under ./check --engine mlx (conftest.py)."""
 import json
 
 import pytest
 
-from conftest import ENGINE, Server, tiny_models
-
-pytestmark = pytest.mark.skipif(ENGINE != "mlx", reason="another engine is checked")
+from conftest import Server, tiny_models
 
 
 def test_default_model_names_the_capital(run, default_model):

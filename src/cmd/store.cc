@@ -188,15 +188,12 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
   return entry;
 }
 
-// However a folder is named, it is one thing: a place where no model was found.
 Status CheckModelPath(const std::string& path) {
   std::error_code ec;
   if (!fs::exists(path, ec)) return Error(Code::kNotFound, "{}: no such file or directory", path);
-  if (fs::is_directory(path, ec)) {
-    if (fs::exists(fs::path(path) / model::kConfigFile, ec)) return {};
-    return Error(Code::kNotFound, "{}: expected a model, found a folder that holds none: no {}", path, model::kConfigFile);
+  if (!fs::is_directory(path, ec) && !fs::is_regular_file(path, ec)) {
+    return Error(Code::kInvalidArgument, "{}: expected a regular file or a directory", path);
   }
-  if (!fs::is_regular_file(path, ec)) return Error(Code::kInvalidArgument, "{}: expected a regular file", path);
   return {};
 }
 

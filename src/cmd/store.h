@@ -55,7 +55,8 @@ class Store {
 
 bool IsAlias(std::string_view name);  // [A-Za-z0-9][A-Za-z0-9._-]{0,63}
 
-// kNotFound when nothing is there or a folder without a model, kInvalidArgument when it is no regular file.
+// kNotFound when nothing is there, kInvalidArgument when it is neither a regular file nor a directory. What a directory lacks is found by
+// whoever opens it (model/model_files.h).
 Status CheckModelPath(const std::string& path);
 
 // A model as people name it: the path of a file or directory, or an alias of the store. The error lists what there is.
