@@ -202,7 +202,7 @@ def test_worker_that_never_says_hello(millrace, tmp_path):
     fake = tmp_path / "millrace-worker"
     fake.write_text("#!/bin/sh\nexec sleep 1000\n")
     fake.chmod(0o755)
-    process = subprocess.Popen([MILLRACE, "serve", tiny_models()[0], "--port", "0"], env={**os.environ, "MILLRACE_LIBEXEC": str(tmp_path)},
+    process = subprocess.Popen([MILLRACE, "serve", tiny_models()[0], "--port", "0", "--engine", "cpu"], env={**os.environ, "MILLRACE_LIBEXEC": str(tmp_path)},
                                stderr=subprocess.PIPE, text=True)
     try:
         line = next(l for l in process.stderr if "port" in l and "chosen" in l)
