@@ -27,6 +27,7 @@ Status BecomeWorker(const EngineChoice& choice, const StoreEntry& entry, const M
   std::vector<std::string> arguments = {choice.program, "bench", entry.file, "--alias", entry.alias};
   for (std::string& argument : ArgumentsOf(options)) arguments.push_back(std::move(argument));
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   std::fflush(stdout);

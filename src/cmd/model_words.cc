@@ -18,6 +18,7 @@ using model::ModelConfig;
 // What turns frequencies that fall by one factor into those of the file, pair by pair: 1 where they are the same.
 std::vector<double> ScalesOf(const model::RopeConfig& rope, double base) {
   std::vector<double> scales;
+  scales.reserve(rope.frequencies.size());
   const auto pairs = static_cast<double>(rope.frequencies.size());
   for (size_t i = 0; i < rope.frequencies.size(); ++i) {
     scales.push_back(std::pow(base, -static_cast<double>(i) / pairs) / rope.frequencies[i]);

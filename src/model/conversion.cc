@@ -91,6 +91,7 @@ class Planner {
 
   void AddTensor(const TensorName& name, uint32_t layer) {
     std::vector<TensorView> parts;
+    parts.reserve(name.fused);
     for (uint32_t i = 0; i < name.fused; ++i) parts.push_back(file_.Tensor(RoleAfter(name.role, i), layer));
     PlannedTensor tensor = Start(name, NameOf(name.checkpoint, layer), std::move(parts));
     tensor.order = OrderOf(name.role, layer);
@@ -106,6 +107,7 @@ class Planner {
   void AddExperts(const TensorName& name, uint32_t layer) {
     const uint32_t count = config_.layers[layer].experts.count;
     std::vector<TensorView> experts;
+    experts.reserve(count);
     for (uint32_t i = 0; i < count; ++i) experts.push_back(file_.Expert(name.role, layer, i));
     if (!HoldsOneExpert(name.checkpoint)) {
       PlannedTensor tensor = Start(name, NameOf(name.checkpoint, layer), std::move(experts));

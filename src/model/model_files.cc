@@ -160,6 +160,7 @@ Status OpenedModelFiles::AddDirectory() {
 
 std::vector<int> OpenedModelFiles::fds() const {
   std::vector<int> fds;
+  fds.reserve(files_.size());
   for (const RegularFile& file : files_) fds.push_back(file.fd.get());
   return fds;
 }

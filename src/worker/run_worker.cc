@@ -40,7 +40,7 @@ Result<Attached> OpenAttach(ControlPacket packet) {
   std::array<UniqueFd, ipc::kChannelFds> fds;
   for (size_t i = 0; i < fds.size(); ++i) fds[i] = std::move(packet.fds[i]);
   ASSIGN_OR_RETURN(attached.channel, ipc::WorkerChannel::Open(std::move(fds), attached.attach.incarnation));
-  for (size_t i = fds.size(); i < packet.fds.size(); ++i) attached.model.push_back(std::move(packet.fds[i]));
+  for (size_t i = ipc::kChannelFds; i < packet.fds.size(); ++i) attached.model.push_back(std::move(packet.fds[i]));
   return attached;
 }
 
@@ -77,6 +77,7 @@ Result<LoadedModel> Load(Attached& attached, const BackendRow& backend) {
   };
   options.progress(0, 1);
   std::vector<int> fds;
+  fds.reserve(attached.model.size());
   for (const UniqueFd& fd : attached.model) fds.push_back(fd.get());
   ASSIGN_OR_RETURN(LoadedModel model, LoadModelFromFiles(attached.attach.files, fds, options));
   attached.model.clear();
