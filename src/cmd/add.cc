@@ -72,10 +72,10 @@ void AddAdd(CLI::App& app, int& exit_code) {
       ->required();
   add->add_option("--alias", entry->alias, "Name that requests and commands use");
   add->add_option("--sha256", entry->sha256, "Refuse the file unless it has this hash (hexadecimal)")->check(CheckSha256);
-  add->add_option("--temperature", entry->temperature, "Default where a request is silent")
+  add->add_option("--temperature", entry->temperature, "Default where request and generation_config.json are silent")
       ->check(CheckFinite)
       ->check(CLI::Range(0.0, 100.0));
-  add->add_option("--top-p", entry->top_p, "Default where a request is silent")->check(CheckFinite)->check(CLI::Range(0.0, 1.0));
+  add->add_option("--top-p", entry->top_p, "The same")->check(CheckFinite)->check(CLI::Range(0.0, 1.0));
   add->callback([entry, &exit_code] { exit_code = Add(*entry); });
 
   CLI::App* list = app.add_subcommand("list", "List the models of the store");

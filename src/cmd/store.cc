@@ -46,29 +46,52 @@ Result<StoreEntry> ReadEntry(const fs::path& path) {
   return entry;
 }
 
+// Removes a file that is not finished, unless Keep is called.
+class PartFile {
+ public:
+  // The process's number: two of them may write the same file at once.
+  explicit PartFile(const fs::path& target) : path_(fmt::format("{}.{}.part", target.string(), getpid())) {}
+  ~PartFile() {
+    std::error_code ec;
+    if (!path_.empty()) fs::remove(path_, ec);
+  }
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+
+  const fs::path& path() const { return path_; }
+  Status RenameTo(const fs::path& target) {
+    std::error_code ec;
+    fs::rename(path_, target, ec);
+    if (ec) return FileError(target, ec);
+    path_.clear();
+    return {};
+  }
+
+ private:
+  fs::path path_;
+};
+
 Status WriteEntry(const fs::path& path, const StoreEntry& entry, const std::string& file) {
   toml::table table{
       {"file", file}, {"sha256", entry.sha256}, {"bytes", static_cast<int64_t>(entry.bytes)}, {"source", entry.source}};
   if (entry.temperature) table.insert("temperature", *entry.temperature);
   if (entry.top_p) table.insert("top_p", *entry.top_p);
-  const fs::path part = fmt::format("{}.{}.part", path.string(), getpid());
+  PartFile part(path);
   {
-    std::ofstream out(part);
+    std::ofstream out(part.path());
     out << table << '\n';
-    if (!out.flush()) return Error(Code::kUnavailable, "{}: cannot be written", part.string());
+    if (!out.flush()) return Error(Code::kUnavailable, "{}: cannot be written", part.path().string());
   }
-  std::error_code ec;
-  fs::rename(part, path, ec);
-  return ec ? FileError(path, ec) : Status();
+  return part.RenameTo(path);
 }
 
-// Copies through a .part file; a copy that fails leaves nothing. The process's number: two of them may add the same file at once.
-Status CopyFile(const fs::path& from, const fs::path& to, const Store::Progress& progress) {
+// Copies through a .part file; a copy that fails, or is not of `sha256` because the file was still being written, leaves nothing.
+Status CopyFile(const fs::path& from, const fs::path& to, const std::string& sha256, const Store::Progress& progress) {
   std::error_code ec;
-  const fs::path part = fmt::format("{}.{}.part", to.string(), getpid());
+  PartFile part(to);
   const uint64_t total = fs::file_size(from, ec);
   std::ifstream in(from, std::ios::binary);
-  std::ofstream out(part, std::ios::binary | std::ios::trunc);
+  std::ofstream out(part.path(), std::ios::binary | std::ios::trunc);
   std::vector<char> buffer(size_t{4} << 20);
   uint64_t done = 0;
   while (in && out) {
@@ -79,12 +102,13 @@ Status CopyFile(const fs::path& from, const fs::path& to, const Store::Progress&
   }
   out.close();
   if (!in.eof() || !out || done != total) {
-    fs::remove(part, ec);
     return Error(Code::kUnavailable, "{}: copying to {} stopped after {} of {} bytes: is the disk full?", from.string(),
                  to.string(), done, total);
   }
-  fs::rename(part, to, ec);
-  return ec ? FileError(to, ec) : Status();
+  ASSIGN_OR_RETURN(const std::string copied, Sha256OfFile(part.path().string(), nullptr));
+  if (copied != sha256)
+    return Error(Code::kUnavailable, "{}: changed while it was copied: add it when it is complete", from.string());
+  return part.RenameTo(to);
 }
 
 Status NoAlias(std::string_view text) {
@@ -182,7 +206,7 @@ Result<StoreEntry> Store::Add(StoreEntry entry, const Progress& progress) {
   RETURN_IF_ERROR(MakeFolders());
   // What lies there may have been damaged since: its name tells what it should be.
   const auto there = Sha256OfFile(target.string(), nullptr);
-  if (!there.ok() || *there != found) RETURN_IF_ERROR(CopyFile(entry.file, target, progress));
+  if (!there.ok() || *there != found) RETURN_IF_ERROR(CopyFile(entry.file, target, found, progress));
   RETURN_IF_ERROR(WriteEntry(fs::path(root_) / "models" / (entry.alias + ".toml"), entry, relative));
   entry.file = target.string();
   return entry;

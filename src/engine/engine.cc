@@ -128,8 +128,13 @@ Status Engine::Step() {
   const uint32_t before = in_flight_;
   if (status.ok()) {
     status = LaunchNext();
-    // The tokens of a step that was launched before one that could not be still count, if it ends well.
-    while (!status.ok() && in_flight_ > 0 && CollectOldest().ok()) continue;
+    // The tokens of a step that was launched before one that could not be still count, if it ends well; if not, its is the first cause.
+    while (!status.ok() && in_flight_ > 0) {
+      if (Status older = CollectOldest(); !older.ok()) {
+        status = std::move(older);
+        break;
+      }
+    }
   }
   const bool launched = in_flight_ > before;
   if (status.ok() && in_flight_ > 0 && (in_flight_ == depth_ || !launched)) status = CollectOldest();
@@ -220,14 +225,13 @@ void Engine::AddSpan(const PlannedSpan& span, Flight& flight) {
   ++sequence.pending;
 }
 
-// Of the step that is about to be launched, and of the one that is under way.
+// Of the steps under way, the one that computes first, and of the one that is about to be launched. A request that has ended meanwhile is
+// still in the step that it was launched with.
 void Engine::NameRequests() {
   step_ids_.clear();
-  for (uint32_t i = in_flight_ + 1; i > 0; --i) {
-    for (const PlannedSpan& span : flights_[(oldest_ + i - 1) % kMaxDepth].plan) {
-      if (span.sequence == nullptr) continue;
-      const RequestId id = span.sequence->id;
-      if (std::find(step_ids_.begin(), step_ids_.end(), id) == step_ids_.end()) step_ids_.push_back(id);
+  for (uint32_t i = 0; i <= in_flight_; ++i) {
+    for (const PlannedSpan& span : flights_[(oldest_ + i) % kMaxDepth].plan) {
+      if (std::find(step_ids_.begin(), step_ids_.end(), span.request) == step_ids_.end()) step_ids_.push_back(span.request);
     }
   }
 }

@@ -71,7 +71,8 @@ void Scheduler::PlanDecode() {
   for (Sequence* sequence : running_) {
     // What is under way may bring a sequence to its limit: then it will end, and nothing comes after.
     if (!sequence->decoding() || sequence->length() >= sequence->limit_tokens) continue;
-    plan_.push_back({.sequence = sequence, .first = sequence->computed, .count = 1, .output = true, .decode = true});
+    plan_.push_back(
+        {.sequence = sequence, .request = sequence->id, .first = sequence->computed, .count = 1, .output = true, .decode = true});
     ++planned_tokens_;
   }
 }
@@ -83,8 +84,11 @@ void Scheduler::PlanPrefill(uint32_t prefill_tokens) {
     if (sequence->decoding()) continue;
     const auto total = static_cast<uint32_t>(sequence->tokens.size());
     const uint32_t count = std::min(budget, total - sequence->computed);
-    plan_.push_back(
-        {.sequence = sequence, .first = sequence->computed, .count = count, .output = sequence->computed + count == total});
+    plan_.push_back({.sequence = sequence,
+                     .request = sequence->id,
+                     .first = sequence->computed,
+                     .count = count,
+                     .output = sequence->computed + count == total});
     planned_tokens_ += count;
     budget -= count;
   }

@@ -32,6 +32,7 @@ struct SchedulerLimits {
 // Tokens [first, first + count) of a sequence. Prefill and decode are the same.
 struct PlannedSpan {
   Sequence* sequence = nullptr;  // in a launched step null once the sequence has ended
+  RequestId request{};           // its id, which outlives it
   uint32_t first = 0;
   uint32_t count = 0;
   bool output = false;  // the last of them is the newest token: its logits make the next one

@@ -69,6 +69,8 @@ class ConfigWriter {
  private:
   void Set(std::string key, Json value) { out_.Set(std::move(key), std::move(value)); }
   void SetNumber(std::string key, uint64_t value) { Set(std::move(key), Json(value)); }
+  // None is null: where the key is absent, readers take the family's default.
+  void SetCap(std::string key, float cap) { Set(std::move(key), cap != 0 ? Json(Decimal(cap)) : Json()); }
   bool IsFamily(std::string_view prefix) const { return family_.name.starts_with(prefix); }
   const weights::GgufFile& gguf() const { return file_.gguf(); }
   const LayerConfig& first() const { return config_.layers.front(); }
@@ -235,8 +237,8 @@ class ConfigWriter {
     }
     if (!IsFamily("gemma")) return;
     Set("query_pre_attn_scalar", Json(NearWhole(1.0 / (double{first().attention_scale} * first().attention_scale))));
-    if (first().attention_softcap != 0) Set("attn_logit_softcapping", Json(Decimal(first().attention_softcap)));
-    if (config_.logit_softcap != 0) Set("final_logit_softcapping", Json(Decimal(config_.logit_softcap)));
+    SetCap("attn_logit_softcapping", first().attention_softcap);
+    SetCap("final_logit_softcapping", config_.logit_softcap);
   }
 
   const ModelFile& file_;

@@ -44,12 +44,18 @@ const Json* Metadata::FindConfig(std::string_view path) const {
     at = at->Find(path.substr(0, dot));
     path = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
   }
-  return at == nullptr || at->is_null() ? nullptr : at;
+  return at;
 }
 
 bool Metadata::Has(const Key& key) const {
   if (is_gguf()) return !key.gguf.empty() && gguf_->Has(GgufKey(key));
-  return !key.config.empty() && FindConfig(key.config) != nullptr;
+  const Json* value = key.config.empty() ? nullptr : FindConfig(key.config);
+  return value != nullptr && !value->is_null();
+}
+
+bool Metadata::IsNull(const Key& key) const {
+  const Json* value = is_gguf() || key.config.empty() ? nullptr : FindConfig(key.config);
+  return value != nullptr && value->is_null();
 }
 
 std::string Metadata::Where(const Key& key) const {
@@ -57,8 +63,8 @@ std::string Metadata::Where(const Key& key) const {
 }
 
 Result<const Json*> Metadata::RequireConfig(const Key& key) const {
-  const Json* value = key.config.empty() ? nullptr : FindConfig(key.config);
-  if (value == nullptr) return Error(Code::kDataLoss, "{}: missing", Where(key));
+  if (!Has(key)) return Error(Code::kDataLoss, "{}: missing", Where(key));
+  const Json* value = FindConfig(key.config);
   return value;
 }
 

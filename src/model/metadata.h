@@ -38,6 +38,8 @@ class Metadata {
 
   // False also for null in config.json.
   bool Has(const Key& key) const;
+  // config.json holds null: the model does without, which is more than not saying so. Never in GGUF.
+  bool IsNull(const Key& key) const;
   // "metadata 'llama.block_count'" or "config.json 'num_hidden_layers'": how messages begin.
   std::string Where(const Key& key) const;
 

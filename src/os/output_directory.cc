@@ -14,9 +14,18 @@ namespace millrace {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+std::string WithoutEndingSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+}  // namespace
+
 Result<uint64_t> FreeDiskBytes(const std::string& path) {
   std::error_code ec;
-  const fs::space_info space = fs::space(fs::absolute(path).parent_path(), ec);
+  const fs::space_info space = fs::space(fs::absolute(WithoutEndingSlashes(path)).parent_path(), ec);
   if (ec) return OsError(ec.value(), "free space at '" + path + "'");
   return uint64_t{space.available};
 }
@@ -32,8 +41,7 @@ OutputDirectory::~OutputDirectory() {
 }
 
 Result<OutputDirectory> OutputDirectory::Create(const std::string& path) {
-  std::string plain = path;
-  while (plain.size() > 1 && plain.back() == '/') plain.pop_back();
+  std::string plain = WithoutEndingSlashes(path);
   std::error_code ec;
   if (fs::exists(fs::symlink_status(plain, ec))) return Error(Code::kAlreadyExists, "{}: exists already", plain);
   const std::string partial = plain + ".partial";

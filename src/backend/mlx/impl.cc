@@ -126,6 +126,8 @@ void MlxBackend::Impl::TakeBatch(const model::StepBatch& batch, Step& step) cons
 
 Status MlxBackend::Impl::Begin(const model::StepBatch& batch) {
   const int64_t now = MonotonicNs();
+  // A step on top of one that failed would fail for a lesser reason.
+  if (!steps_.empty()) RETURN_IF_ERROR(steps_.back().failure);
   RETURN_IF_ERROR(Check(batch));
   RETURN_IF_ERROR(kv_.ApplyChanges(batch.block_changes));
   RETURN_IF_ERROR(kv_.CheckCopies(batch.kv_copies));

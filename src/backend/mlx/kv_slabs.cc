@@ -49,14 +49,9 @@ Status KvSlabs::CheckChange(const model::BlockChange& change, std::vector<uint32
 void KvSlabs::Enter(const model::BlockChange& change) {
   Slot& slot = slots_[change.slot];
   Home& home = homes_[change.block];
-  if (change.index == 0) {
-    // The same first block again: the sequence is told of it twice, or another one begins where it stood and overwrites what it reads.
-    const bool same = slot.slab != nullptr && home.slab == slot.slab && home.index == 0;
-    for (Home& other : homes_) {
-      if (same && other.slab == slot.slab && other.index > 0) other = {};
-    }
-    slot = {.slab = same ? slot.slab : std::make_shared<Slab>(), .blocks = 0};
-  }
+  // The first block begins a sequence: with a slab of its own, so that it neither keeps the room of the one before nor stands on a graph
+  // that failed.
+  if (change.index == 0) slot = {.slab = std::make_shared<Slab>(), .blocks = 0};
   slot.blocks = std::max(slot.blocks, change.index + 1);
   // A slot whose block goes to another one has ended: its slab is not kept for it.
   for (Slot& other : slots_) {

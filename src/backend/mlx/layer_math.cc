@@ -3,6 +3,7 @@
 #include <mlx/device.h>
 #include <mlx/ops.h>
 
+#include <stdexcept>
 #include <utility>
 
 namespace millrace::backend_mlx {
@@ -26,7 +27,8 @@ mx::array MultiplyPart(const mx::array& x, const MatrixPart& part) {
 
 // x [tokens, k or 1, 1, cols], experts [tokens, k] -> [tokens, k, 1, rows per expert].
 mx::array MultiplyByExpert(const mx::array& x, const StoredWeight& weight, const mx::array& experts, int count) {
-  const MatrixPart& part = weight.parts.at(0);
+  if (weight.parts.size() != 1) throw std::invalid_argument("experts of different types in one layer");
+  const MatrixPart& part = weight.parts[0];
   const auto split = [count](const mx::array& all) { return mx::reshape(all, {count, all.shape(0) / count, all.shape(1)}); };
   if (part.scales) {
     const mx::array ready = mx::astype(x, part.scales->dtype());

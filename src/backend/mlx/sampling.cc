@@ -48,8 +48,10 @@ mx::array Draw(const mx::array& weights, Sampling sampling) {
   const mx::array total = mx::slice(sums, {0, sums.shape(1) - 1}, sums.shape());
   const mx::array at =
       mx::multiply(total, Column(sampling, [](const auto& one) { return PhiloxUniform(one.seed, one.choice, one.position); }));
-  // The last token of any weight where rounding lifts the draw to the whole.
-  const mx::array hit = mx::logical_or(mx::greater(sums, at), mx::greater_equal(sums, total));
+  // The last token of any weight where rounding lifts the draw to the whole; never one without, should a device's sums not stand still over
+  // zeros.
+  const mx::array reached = mx::logical_or(mx::greater(sums, at), mx::greater_equal(sums, total));
+  const mx::array hit = mx::logical_and(reached, mx::greater(weights, mx::array(0.0F)));
   return mx::argmax(mx::astype(hit, mx::int32), -1);
 }
 
@@ -61,7 +63,9 @@ mx::array SampleRows(const mx::array& raw, Sampling sampling) {
   const mx::array top = mx::max(logits, -1, true);
   mx::array ids = mx::astype(mx::argmax(logits, -1), mx::int32);
   if (std::any_of(sampling.begin(), sampling.end(), Draws)) {
-    const mx::array sharpness = Column(sampling, [](const auto& one) { return Draws(one) ? 1.0F / one.temperature : 1.0F; });
+    const mx::array sharpness = Column(sampling, [](const auto& one) {
+      return Draws(one) ? std::min(1.0F / one.temperature, std::numeric_limits<float>::max()) : 1.0F;
+    });
     mx::array weights = mx::exp(mx::multiply(mx::subtract(logits, top), sharpness));  // 1 for the likeliest
     if (std::any_of(sampling.begin(), sampling.end(), Sorts)) weights = KeepLikeliest(logits, weights, sampling);
     const mx::array least = Column(sampling, [](const auto& one) { return Draws(one) ? one.min_p : 0.0F; });

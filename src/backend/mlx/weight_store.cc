@@ -18,7 +18,8 @@ int Int(uint64_t value) { return static_cast<int>(value); }
 // The bytes of a file as an array of their own type; they may lie at any address.
 mx::array FromBytes(std::span<const std::byte> bytes, const mx::Shape& shape, mx::Dtype dtype) {
   const auto* const data = reinterpret_cast<const uint8_t*>(bytes.data());
-  return mx::reshape(mx::view(mx::array(data, {Int(bytes.size())}, mx::uint8), dtype), shape);
+  // By rows, because the number of all bytes may not fit MLX's int.
+  return mx::view(mx::array(data, {shape[0], Int(bytes.size() / static_cast<size_t>(shape[0]))}, mx::uint8), dtype);
 }
 
 mx::Dtype FloatType(DType dtype) {
@@ -64,7 +65,7 @@ Result<WeightStore::Form> WeightStore::FormOf(const weights::TensorView& view) c
 }
 
 Result<std::vector<WeightStore::Form>> WeightStore::FormsOf(std::span<const weights::TensorView> views) const {
-  constexpr size_t kMostChanges = 4;  // q, k, v and whatever else is stacked by kind
+  constexpr size_t kMostParts = 3;  // q, k, v; a product with experts wants one part
   std::vector<Form> forms;
   size_t changes = 0;
   for (const weights::TensorView& view : views) {
@@ -72,7 +73,7 @@ Result<std::vector<WeightStore::Form>> WeightStore::FormsOf(std::span<const weig
     if (!forms.empty() && form != forms.back()) ++changes;
     forms.push_back(form);
   }
-  if (changes > kMostChanges) std::fill(forms.begin(), forms.end(), Form{});
+  if (changes > 0 && views.size() > kMostParts) std::fill(forms.begin(), forms.end(), Form{});
   return forms;
 }
 

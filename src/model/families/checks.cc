@@ -200,6 +200,8 @@ Status CheckNoSlidingLayers(const Metadata& metadata, size_t layers) {
                metadata.Where(kLayerTypes));
 }
 
-Result<uint32_t> ReadWindow(const Metadata& metadata) { return metadata.U32Or(kWindow, 0); }
+Result<uint32_t> ReadWindow(const Metadata& metadata, uint32_t fallback) {
+  return metadata.U32Or(kWindow, metadata.IsNull(kWindow) ? 0 : fallback);
+}
 
 }  // namespace millrace::model

@@ -28,7 +28,7 @@ Result<std::vector<bool>> ReadSlidingLayers(const Metadata& metadata, size_t lay
 // For families whose layers all see everything.
 Status CheckNoSlidingLayers(const Metadata& metadata, size_t layers);
 
-// Positions that a token sees; 0 without the key or with 0.
-Result<uint32_t> ReadWindow(const Metadata& metadata);
+// Positions that a token sees, 0 for all of them; `fallback` without the key. null in config.json means all.
+Result<uint32_t> ReadWindow(const Metadata& metadata, uint32_t fallback = 0);
 
 }  // namespace millrace::model

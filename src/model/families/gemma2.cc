@@ -30,6 +30,15 @@ constexpr Key kScoreCap{"attn_logit_softcapping", "attn_logit_softcapping"};
 constexpr Key kLogitCap{"final_logit_softcapping", "final_logit_softcapping"};
 constexpr size_t kLayersOf27B = 46;
 
+// What both transformers and llama.cpp take where a file is silent, as early files are; null in config.json means none.
+constexpr float kDefaultScoreCap = 50;
+constexpr float kDefaultLogitCap = 30;
+constexpr uint32_t kDefaultWindow = 4096;
+
+Result<float> ReadCap(const Metadata& metadata, const Key& key, float fallback) {
+  return ReadFactor(metadata, key, metadata.IsNull(key) ? 0 : fallback, true);
+}
+
 Result<ModelConfig> ReadConfig(const Metadata& metadata) {
   RETURN_IF_ERROR(CheckOtherKeys(metadata, kRead));
   RETURN_IF_ERROR(CheckActivation(metadata, "hidden_activation", Activation::kGeluTanh));
@@ -37,9 +46,9 @@ Result<ModelConfig> ReadConfig(const Metadata& metadata) {
   RETURN_IF_ERROR(AddRope(metadata, {}, config));
   config.norm_placement = NormPlacement::kBoth;
   config.embedding_scale = std::sqrt(static_cast<float>(config.hidden));
-  ASSIGN_OR_RETURN(config.logit_softcap, ReadFactor(metadata, kLogitCap, 0, true));
-  ASSIGN_OR_RETURN(const float cap, ReadFactor(metadata, kScoreCap, 0, true));
-  ASSIGN_OR_RETURN(const uint32_t window, ReadWindow(metadata));
+  ASSIGN_OR_RETURN(config.logit_softcap, ReadCap(metadata, kLogitCap, kDefaultLogitCap));
+  ASSIGN_OR_RETURN(const float cap, ReadCap(metadata, kScoreCap, kDefaultScoreCap));
+  ASSIGN_OR_RETURN(const uint32_t window, ReadWindow(metadata, kDefaultWindow));
   ASSIGN_OR_RETURN(const auto sliding, ReadSlidingLayers(metadata, config.layers.size()));
   ASSIGN_OR_RETURN(const float scale, ReadGemmaAttentionScale(metadata, config, kLayersOf27B));
   for (size_t i = 0; i < config.layers.size(); ++i) {

@@ -52,6 +52,8 @@ Status AddRopes(const Metadata& metadata, ModelConfig& config) {
   return AddRope(metadata, local, config);
 }
 
+constexpr uint32_t kDefaultWindow = 4096;  // of transformers, where config.json is silent
+
 Result<ModelConfig> ReadConfig(const Metadata& metadata) {
   RETURN_IF_ERROR(CheckOtherKeys(metadata, kRead));
   RETURN_IF_ERROR(CheckActivation(metadata, "hidden_activation", Activation::kGeluTanh));
@@ -60,7 +62,7 @@ Result<ModelConfig> ReadConfig(const Metadata& metadata) {
   config.norm_placement = NormPlacement::kBoth;
   config.embedding_scale = std::sqrt(static_cast<float>(config.hidden));
   ASSIGN_OR_RETURN(config.logit_softcap, ReadFactor(metadata, kLogitCap, 0, true));
-  ASSIGN_OR_RETURN(const uint32_t window, ReadWindow(metadata));
+  ASSIGN_OR_RETURN(const uint32_t window, ReadWindow(metadata, metadata.is_gguf() ? 0 : kDefaultWindow));
   ASSIGN_OR_RETURN(const auto local, ReadLocalLayers(metadata, config.layers.size()));
   ASSIGN_OR_RETURN(const float scale, ReadGemmaAttentionScale(metadata, config, kLayersOf27B));
   for (size_t i = 0; i < config.layers.size(); ++i) {

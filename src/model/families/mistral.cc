@@ -16,13 +16,15 @@ constexpr std::array<std::string_view, 1> kModelTypes = {"mistral"};
 constexpr auto kTensors = names::kLlama;
 constexpr std::array<std::string_view, 1> kRead = {"sliding_window"};
 
+constexpr uint32_t kDefaultWindow = 4096;  // of transformers, where config.json is silent; null means none
+
 Result<ModelConfig> ReadConfig(const Metadata& metadata) {
   RETURN_IF_ERROR(CheckOtherKeys(metadata, kRead));
   RETURN_IF_ERROR(CheckActivation(metadata, "hidden_act", Activation::kSilu));
   ASSIGN_OR_RETURN(ModelConfig config, ReadTransformer(metadata, "mistral"));
   RETURN_IF_ERROR(AddRope(metadata, {}, config));
   ASSIGN_OR_RETURN(const auto sliding, ReadSlidingLayers(metadata, config.layers.size()));
-  ASSIGN_OR_RETURN(const uint32_t window, ReadWindow(metadata));
+  ASSIGN_OR_RETURN(const uint32_t window, ReadWindow(metadata, kDefaultWindow));
   for (size_t i = 0; i < config.layers.size(); ++i) {
     config.layers[i].window = window;
     if (!sliding.empty() && sliding[i] != (window != 0)) {

@@ -18,6 +18,7 @@ namespace millrace::model {
 namespace {
 
 constexpr uint32_t kMaxHeadDim = 1024;
+constexpr double kMaxFrequency = 64;
 constexpr double kMaxContext = 1U << 24;
 constexpr double kMaxBase = 1e12;
 constexpr double kMaxFactor = 1e6;
@@ -53,6 +54,12 @@ class RopeReader {
     if (metadata_.is_gguf() && !source_.scaled) return rope;
     ASSIGN_OR_RETURN(const std::string type, Type());
     RETURN_IF_ERROR(Scale(type, rope));
+    // Angles stay where sines are exact: positions end at 2^24, and base/math.h's functions at 2^30.
+    for (const double frequency : rope.frequencies) {
+      if (frequency <= kMaxFrequency) continue;  // false for NaN
+      return Error(Code::kInvalidArgument, "rope: a frequency of {} radians a position after scaling, expected at most {}",
+                   frequency, kMaxFrequency);
+    }
     return rope;
   }
 
@@ -164,6 +171,10 @@ class RopeReader {
       rope.frequencies = DividedBy(std::move(rope.frequencies), factor);
     }
     if (!metadata_.is_gguf()) return {};
+    if (metadata_.gguf().FindTensor("rope_factors_long.weight") != nullptr) {
+      return Error(Code::kUnsupported, "tensor 'rope_factors_long.weight': expected with rope scaling 'longrope', found '{}'",
+                   weights::ShownText(type));
+    }
     ASSIGN_OR_RETURN(const double magnitude, GgufMagnitude());
     rope.magnitude = static_cast<float>(magnitude);
     if (metadata_.gguf().FindTensor("rope_freqs.weight") == nullptr) return {};

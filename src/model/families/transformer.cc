@@ -28,7 +28,7 @@ Result<uint32_t> ReadHeadDim(const Metadata& metadata, uint32_t hidden, uint32_t
   uint32_t head_dim = fallback == 0 || metadata.is_gguf() ? hidden / heads : fallback;
   if (metadata.Has(kHeadDim)) {
     ASSIGN_OR_RETURN(head_dim, metadata.Dimension(kHeadDim, kMaxHeadDim));
-  } else if (head_dim * heads != hidden && head_dim != fallback) {
+  } else if (head_dim == 0 || (head_dim * heads != hidden && head_dim != fallback)) {
     return Error(Code::kInvalidArgument, "{}: {} is no multiple of the {} heads, and the head size is not given",
                  metadata.Where(kHidden), hidden, heads);
   }

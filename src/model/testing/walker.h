@@ -65,7 +65,7 @@ inline void Step(ModelRunner& runner, std::span<Walker* const> walkers, std::spa
     spans.push_back({walker.slot, walker.done, static_cast<uint32_t>(tokens.size()), counts[i]});
     for (uint32_t k = 0; k < counts[i]; ++k) {
       const uint32_t position = walker.done + k;
-      if (position % runner.info().block_tokens == 0 || k == 0) {
+      if (position % runner.info().block_tokens == 0) {
         changes.push_back(BlockOf(runner.info(), walker.slot, position / runner.info().block_tokens));
       }
       outputs.push_back({static_cast<uint32_t>(tokens.size())});
