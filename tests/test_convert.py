@@ -92,6 +92,11 @@ def test_refusals_leave_nothing(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+def test_a_folder_named_with_a_slash(run, tmp_path):
+    converted(run, golden("tiny-q8"), f"{tmp_path}/out/", "--bits", 8)
+    assert (tmp_path / "out/config.json").exists()
+
+
 def test_interrupted(millrace, smollm2, tmp_path):
     process = subprocess.Popen([millrace, "convert", smollm2, tmp_path / "x", "--bits", "6", "--threads", "1"], stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True)

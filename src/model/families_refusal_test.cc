@@ -72,6 +72,9 @@ std::vector<Wrong> WrongConfigs() {
       {"llama", R"({"rope_scaling": 4})", kBad, "config.json 'rope_scaling': expected an object, found integer"},
       {"llama", R"({"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1}})", kBad,
        "'rope_scaling.high_freq_factor': 1, expected above low_freq_factor, 4"},
+      {"llama", R"({"rope_scaling": {"type": "linear", "factor": 1e-30}})", kBad, "after scaling, expected at most 64"},
+      {"llama", R"({"hidden_size": 32, "num_attention_heads": 64, "num_key_value_heads": 64, "head_dim": null})", kBad,
+       "'hidden_size': 32 is no multiple of the 64 heads"},
       {"llama", R"({"rope_theta": 0})", kBad, "'rope_theta': 0, expected above 1"},
       {"llama", R"({"partial_rotary_factor": 0.2})", kBad, "'partial_rotary_factor': 0.2 of a head of 16, expected an even part"},
       {"phi3", R"({"rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]}})", kBad,
@@ -193,6 +196,22 @@ TEST(FamiliesRefuse, NothingThatIsHarmless) {
       EXPECT_TRUE(config.ok()) << type << " " << change << ": " << config.status().message();
     }
   }
+}
+
+// What a file is silent about is the family's default in transformers; null means none.
+TEST(Silence, IsNotNull) {
+  const ModelConfig silent = Read("gemma2", "{}").value();
+  EXPECT_EQ(silent.logit_softcap, 30);
+  EXPECT_EQ(silent.layers[0].attention_softcap, 50);
+  EXPECT_EQ(silent.layers[0].window, 4096u);
+  EXPECT_EQ(silent.layers[1].window, 0u);
+  const ModelConfig none =
+      Read("gemma2", R"({"final_logit_softcapping": null, "attn_logit_softcapping": null, "sliding_window": null})").value();
+  EXPECT_EQ(none.logit_softcap, 0);
+  EXPECT_EQ(none.layers[0].attention_softcap, 0);
+  EXPECT_EQ(none.layers[0].window, 0u);
+  EXPECT_EQ(Read("mistral", "{}")->layers[0].window, 4096u);
+  EXPECT_EQ(Read("mistral", R"({"sliding_window": null})")->layers[0].window, 0u);
 }
 
 }  // namespace

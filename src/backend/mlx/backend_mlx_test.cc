@@ -313,6 +313,23 @@ TEST(KvSlabs, RefusesWhatIsOutOfRange) {
   EXPECT_FALSE(slabs.CheckSlot(0, 1).ok());
 }
 
+// However often slots and blocks are used anew, a sequence holds no more than its own blocks.
+TEST(KvSlabs, ASequenceKeepsNothingOfTheOneBefore) {
+  model::ModelConfig config;
+  config.layers.resize(1);
+  config.layers[0].kv_heads = 1;
+  config.layers[0].head_dim = 4;
+  KvSlabs slabs(config, {.blocks = 4, .slots = 1, .context = 4 * kBlockTokens}, mx::float32);
+  const model::BlockChange all[] = {{0, 0, 0}, {0, 1, 1}, {0, 2, 2}, {0, 3, 3}};
+  ASSERT_TRUE(slabs.ApplyChanges(all).ok());
+  slabs.Grow(0, 4 * kBlockTokens);
+  ASSERT_TRUE(slabs.ApplyChanges(std::span(all).first(1)).ok());
+  EXPECT_TRUE(slabs.CheckSlot(0, kBlockTokens).ok());
+  EXPECT_FALSE(slabs.CheckSlot(0, kBlockTokens + 1).ok());
+  const model::KvCopy copy{.source = 0, .destination = 0, .tokens = 1};
+  EXPECT_FALSE(slabs.CheckCopies(std::span(&copy, 1)).ok()) << "the new slab holds nothing yet";
+}
+
 TEST(Sampling, NothingToChooseFrom) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const mx::array logits = mx::array({nan, nan, nan, 1.0F, inf, 0.0F, nan, 2.0F, 1.0F, 3.0F, -inf, 3.0F}, {4, 3});
@@ -324,6 +341,14 @@ TEST(Sampling, NothingToChooseFrom) {
     EXPECT_EQ(std::vector<int32_t>(ids.data<int32_t>(), ids.data<int32_t>() + 4),
               (std::vector<int32_t>{kNoToken, kNoToken, 1, 0}));
   }
+}
+
+TEST(Sampling, TheColdestDrawIsTheLikeliest) {
+  const mx::array logits = mx::array({0.0F, 3.0F, 1.0F}, {1, 3});
+  const std::vector<model::DeviceSampling> sampling = {{.temperature = 1e-39F}};
+  mx::array ids = SampleRows(logits, sampling);
+  mx::eval(ids);
+  EXPECT_EQ(ids.data<int32_t>()[0], 1);
 }
 
 // Frequencies of many draws against the distribution that the chain leaves; five standard deviations.
