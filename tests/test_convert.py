@@ -1,5 +1,6 @@
 """millrace convert: what is kept and what is rounded, that the result is the same model, and that nothing is left behind."""
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,15 @@ def test_refusals_leave_nothing(run, tmp_path):
     assert run("convert", golden("tiny-q8"), tmp_path / "a/b", "--bits", 4).returncode == 3
     assert run("convert", tiny_models()[0], tmp_path / "x", "--bits", 4, "--group", 7).returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_tokenizer_that_cannot_be_read_is_told(run, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(ROOT / "tests/golden/llama-hf", broken)
+    (broken / "tokenizer.json").write_text("[]")
+    done = run("convert", broken, tmp_path / "out", "--bits", 8, "--json")
+    assert done.returncode == 0 and "tokenizer is copied as it is, but this build cannot read it" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["tokenizer"] is False
 
 
 def test_a_folder_named_with_a_slash(run, tmp_path):

@@ -37,7 +37,8 @@ struct Options {
 
 std::span<const std::byte> BytesOf(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-// The small files: config.json, and what belongs to the text. `note` says why there is no tokenizer, where there is none.
+// The small files: config.json, and what belongs to the text. `note` says what is wrong with the tokenizer: there is none, or
+// none that this build reads.
 using SmallFiles = std::map<std::string, std::string>;
 Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& options, const model::ConversionPlan& plan,
                                 std::string& note) {
@@ -51,7 +52,12 @@ Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& opt
       const model::NamedFile found = file.source().checkpoint().File(name);
       if (!found.name.empty()) files[std::string(name)] = std::string(found.text());
     }
-    if (!files.contains(std::string(model::kTokenizerFile))) note = "the source has none";
+    const Status readable = ToStatus(model::VocabularyOf(file.source(), file.config().vocab));
+    if (!files.contains(std::string(model::kTokenizerFile))) {
+      note = "written without tokenizer: the source has none";
+    } else if (!readable.ok()) {
+      note = "the tokenizer is copied as it is, but this build cannot read it: " + readable.message();
+    }
     return files;
   }
   const auto tokenizer = [&file]() -> Result<SmallFiles> {
@@ -62,7 +68,7 @@ Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& opt
   if (tokenizer.ok()) {
     files.insert(tokenizer->begin(), tokenizer->end());
   } else {
-    note = tokenizer.status().message();
+    note = "written without tokenizer: " + tokenizer.status().message();
   }
   return files;
 }
@@ -176,7 +182,7 @@ Status ConvertAndReport(const Options& options) {
   std::printf("%s: %.1f MB, %s, in %.1f s\n", options.out.c_str(), static_cast<double>(outcome.bytes) * 1e-6,
               FormatText(options.target.format).c_str(), seconds);
   if (!outcome.tokenizer_note.empty()) {
-    std::fprintf(stderr, "millrace: written without tokenizer: %s\n", outcome.tokenizer_note.c_str());
+    std::fprintf(stderr, "millrace: %s\n", outcome.tokenizer_note.c_str());
   }
   if (!options.json) return {};
   const Json out(Json::Object{{"ok", Json(true)},

@@ -134,7 +134,9 @@ Status Supervisor::CheckHello(const ipc::Hello& hello) const {
     return Error(Code::kUnsupported, "the worker speaks protocol {}, this gateway {}", hello.protocol, ipc::kProtocolVersion);
   }
   if (hello.build_id != plan_.build_id) {
-    return Error(Code::kUnsupported, "the worker is of build '{}', this gateway of build '{}'", hello.build_id, plan_.build_id);
+    return Error(Code::kUnsupported,
+                 "the worker is of build '{}', this gateway of build '{}': build both anew from the same sources", hello.build_id,
+                 plan_.build_id);
   }
   if (hello.vocabulary_size != plan_.vocabulary_size) {
     return Error(Code::kDataLoss, "the worker's vocabulary has {} tokens, this gateway's {}", hello.vocabulary_size,
