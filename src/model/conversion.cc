@@ -21,10 +21,6 @@ using weights::TensorView;
 
 constexpr std::string_view kWeight = "weight";
 
-Role RoleAfter(Role role, uint32_t by) { return static_cast<Role>(static_cast<uint32_t>(role) + by); }
-bool IsExpert(Role role) { return role >= Role::kExpertGate; }
-bool HoldsOneExpert(std::string_view pattern) { return pattern.find("{}") != pattern.rfind("{}"); }
-
 SafetensorsType TypeOf(DType dtype) {
   switch (dtype) {
     case DType::kF32:

@@ -53,6 +53,11 @@ Result<const Family*> FindFamily(const Metadata& metadata);
 // The pattern with layer and expert filled in.
 std::string NameOf(std::string_view pattern, uint32_t layer, uint32_t expert = 0);
 constexpr bool IsPerLayer(Role role) { return role >= Role::kAttnNorm; }
+constexpr bool IsExpert(Role role) { return role >= Role::kExpertGate; }
+// The roles that share a fused tensor follow each other.
+constexpr Role RoleAfter(Role role, uint32_t by) { return static_cast<Role>(static_cast<uint32_t>(role) + by); }
+// Whether a name of experts is that of one expert: it counts layers and experts.
+constexpr bool HoldsOneExpert(std::string_view pattern) { return pattern.find("{}") != pattern.rfind("{}"); }
 
 // The roles that a model of this configuration must have in a layer, or (IsPerLayer false) once. Biases and an untied head are not
 // among them: they may be there or not.

@@ -16,12 +16,6 @@ constexpr size_t kModelRoles = static_cast<size_t>(Role::kAttnNorm);
 constexpr size_t kLayerRoles = kRoleCount - kModelRoles;
 constexpr uint32_t kMaxVocab = 1U << 20;
 
-bool IsExpert(Role role) { return role >= Role::kExpertGate; }
-Role RoleAfter(Role role, uint32_t by) { return static_cast<Role>(static_cast<uint32_t>(role) + by); }
-
-// Whether a name of experts is that of one expert: it counts layers and experts.
-bool HoldsOneExpert(std::string_view pattern) { return pattern.find("{}") != pattern.rfind("{}"); }
-
 bool SameBytes(const weights::TensorView& a, const weights::TensorView& b) {
   const auto same = [](std::span<const std::byte> x, std::span<const std::byte> y) { return std::ranges::equal(x, y); };
   return a.dtype == b.dtype && a.rows == b.rows && a.cols == b.cols && a.affine.group == b.affine.group && same(a.data, b.data) &&
