@@ -103,6 +103,19 @@ def test_what_would_never_match_is_refused(run, option, bad, good):
         assert done.returncode == 2 and option in done.stderr and value in done.stderr and good in done.stderr
 
 
+def test_a_damaged_entry_of_the_store_harms_no_other(run, tmp_path):
+    env = {"MILLRACE_HOME": str(tmp_path)}
+    for alias in ("good", "odd"):
+        assert run("add", tiny_models()[0], "--alias", alias, env=env).returncode == 0
+    entry = tmp_path / "models/odd.toml"
+    entry.write_text(entry.read_text() + "temperature = 'warm'\n")
+    done = run("run", "odd", "hi", env=env)
+    assert done.returncode == 4 and "odd.toml: 'temperature': expected a number" in done.stderr
+    running = Server(env=env)
+    assert [model["id"] for model in running.get("/v1/models")[1]["data"]] == ["good"]
+    assert running.stop() == 0 and "left out: " in running.log
+
+
 def test_a_folder_without_a_model(run, tmp_path):
     """However it is named, and whichever command opens it."""
     for command in (["serve"], ["run"], ["inspect"], ["tokenize"], ["template"], ["bench", "model"], ["add", "--alias", "x"]):

@@ -42,7 +42,9 @@ Result<std::vector<gateway::ModelOptions>> ChooseModels(const Options& options) 
   }
   if (options.models.empty()) {
     ASSIGN_OR_RETURN(const Store store, Store::Default());
-    ASSIGN_OR_RETURN(entries, store.List());
+    std::vector<Status> damaged;
+    ASSIGN_OR_RETURN(entries, store.List(&damaged));
+    for (const Status& entry : damaged) LogWarning("left out: {}", entry.message());
     if (entries.empty()) {
       return Error(
           Code::kNotFound,

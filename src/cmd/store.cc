@@ -39,6 +39,10 @@ Result<StoreEntry> ReadEntry(const fs::path& path) {
   entry.sha256 = table["sha256"].value_or(std::string());
   entry.bytes = static_cast<uint64_t>(std::max<int64_t>(0, table["bytes"].value_or(int64_t{0})));
   entry.source = table["source"].value_or(std::string());
+  for (const char* key : {"temperature", "top_p"}) {
+    if (table.contains(key) && !table[key].is_number())
+      return Error(Code::kDataLoss, "{}: '{}': expected a number", path.string(), key);
+  }
   entry.temperature = table["temperature"].value<double>();
   entry.top_p = table["top_p"].value<double>();
   if (entry.file.empty()) return Error(Code::kDataLoss, "{}: expected a string 'file', found none", path.string());
