@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/half.h"
+#include "base/float_bytes.h"
 #include "weights/affine_blocks.h"
 #include "weights/affine_quantize.h"
 
@@ -31,26 +31,6 @@ SourceRow Find(const PlannedTensor& tensor, uint64_t row) {
     row -= part.rows;
   }
   return {nullptr, 0};
-}
-
-void StoreFloat(DType type, float value, std::byte* out) {
-  if (type == DType::kF32) {
-    std::memcpy(out, &value, sizeof(value));
-    return;
-  }
-  const uint16_t bits = type == DType::kBF16 ? FloatToBf16(value) : FloatToHalf(value);
-  std::memcpy(out, &bits, sizeof(bits));
-}
-
-float LoadFloat(DType type, const std::byte* from) {
-  if (type == DType::kF32) {
-    float value;
-    std::memcpy(&value, from, sizeof(value));
-    return value;
-  }
-  uint16_t bits;
-  std::memcpy(&bits, from, sizeof(bits));
-  return type == DType::kBF16 ? Bf16ToFloat(bits) : HalfToFloat(bits);
 }
 
 uint64_t FloatBytes(DType type) { return type == DType::kF32 ? 4 : 2; }

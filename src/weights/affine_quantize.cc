@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/check.h"
-#include "base/half.h"
+#include "base/float_bytes.h"
 
 namespace millrace::weights {
 
@@ -36,26 +36,9 @@ Grid GridOf(std::span<const float> values, float levels) {
   return {edge / steps, edge};
 }
 
-void Store(float value, DType dtype, std::byte* at) {
-  if (dtype == DType::kF32) {
-    std::memcpy(at, &value, sizeof(value));
-    return;
-  }
-  const uint16_t bits = dtype == DType::kF16 ? FloatToHalf(value) : FloatToBf16(value);
-  std::memcpy(at, &bits, sizeof(bits));
-}
-
 // Values of a float row of a file; `at` need not be aligned.
 void Load(const std::byte* at, DType dtype, std::span<float> out) {
-  if (dtype == DType::kF32) {
-    std::memcpy(out.data(), at, out.size_bytes());
-    return;
-  }
-  for (size_t i = 0; i < out.size(); ++i) {
-    uint16_t bits;
-    std::memcpy(&bits, at + i * sizeof(bits), sizeof(bits));
-    out[i] = dtype == DType::kF16 ? HalfToFloat(bits) : Bf16ToFloat(bits);
-  }
+  for (size_t i = 0; i < out.size(); ++i) out[i] = LoadFloat(dtype, at + i * Info(dtype).block_bytes);
 }
 
 }  // namespace
@@ -82,8 +65,8 @@ void QuantizeAffine(std::span<const float> values, uint32_t bits, uint32_t group
       std::memcpy(codes, &packed, bits);  // 8 codes of `bits` bits
       codes += bits;
     }
-    Store(grid.scale, out.dtype, out.scales.data() + g * stored);
-    Store(grid.bias, out.dtype, out.biases.data() + g * stored);
+    StoreFloat(out.dtype, grid.scale, out.scales.data() + g * stored);
+    StoreFloat(out.dtype, grid.bias, out.biases.data() + g * stored);
   }
 }
 
