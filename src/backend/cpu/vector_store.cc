@@ -5,6 +5,7 @@
 #include "base/float_bytes.h"
 
 namespace millrace::backend_cpu {
+
 Result<uint32_t> VectorStore::Add(std::span<const weights::TensorView> views) {
   StoredVector vector;
   for (const weights::TensorView& view : views) {
