@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "model/turn_ends.h"
-#include "text/pretokenizer.h"
+#include "text/named_pretokenizer.h"
 #include "weights/shown_text.h"
 
 namespace millrace::model {
@@ -192,7 +192,7 @@ class TokenizerReader {
     if (!byte_level) {
       return Error(Code::kUnsupported, "'pre_tokenizer': expected ByteLevel as the last step; this build knows byte-level BPE");
     }
-    const auto name = text::PreTokenizer::NameOf(patterns, ignore_merges_);
+    const auto name = text::NamedPreTokenizer::NameOf(patterns, ignore_merges_);
     if (!name.ok()) return name.status().Within("'pre_tokenizer'");
     spec_.pre_tokenizer = *name;
     return {};

@@ -1,6 +1,6 @@
 // tokenizer.json (the format of the Python package `tokenizers`) and the small files beside it, in the neutral form of the text layer.
 //
-// Byte-level BPE only: model BPE, pre-tokenizer ByteLevel, alone or after Split and Digits steps that together are one that text/pretokenizer.h
+// Byte-level BPE only: model BPE, pre-tokenizer ByteLevel, alone or after Split and Digits steps that together are one that text/named_pretokenizer.h
 // knows. Everything that would change the tokens and that this build does not do is refused, naming the member; the one exception is the
 // normalizer NFC, which is left out, as GGUF programs do: text that is not in NFC becomes tokens as it is written.
 #pragma once

@@ -7,7 +7,7 @@
 
 #include "model/model_text.h"
 #include "model/testing/checkpoint_image.h"
-#include "text/pretokenizer.h"
+#include "text/named_pretokenizer.h"
 
 namespace millrace::model {
 namespace {

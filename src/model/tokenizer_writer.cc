@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "model/named_file.h"
-#include "text/pretokenizer.h"
+#include "text/named_pretokenizer.h"
 
 namespace millrace::model {
 
@@ -38,7 +38,7 @@ Json ByteLevel() {
       {"type", Json("ByteLevel")}, {"add_prefix_space", Json(false)}, {"trim_offsets", Json(true)}, {"use_regex", Json(false)}});
 }
 
-Json PreTokenizerOf(const text::PreTokenizer::Stages& stages) {
+Json PreTokenizerOf(const text::NamedPreTokenizer::Stages& stages) {
   Json::Array steps;
   for (const std::string& pattern : stages.patterns) {
     steps.push_back(Json(Json::Object{{"type", Json("Split")},
@@ -70,7 +70,7 @@ Json PostProcessorOf(const VocabularySpec& spec) {
 }
 
 // Padding of the table has no place in the file; ids beyond it are unused again when it is read.
-std::string TokenizerJson(const VocabularySpec& spec, const text::PreTokenizer::Stages& stages) {
+std::string TokenizerJson(const VocabularySpec& spec, const text::NamedPreTokenizer::Stages& stages) {
   Json::Object vocab;
   Json::Array added;
   std::set<std::string_view> seen;
@@ -129,7 +129,7 @@ std::string GenerationConfig(const VocabularySpec& spec) {
 
 Result<std::map<std::string, std::string>> TokenizerFilesOf(const VocabularySpec& spec, const std::string& chat_template) {
   if (spec.add_space_prefix) return Error(Code::kUnsupported, "a space before the text, which this build does not write");
-  ASSIGN_OR_RETURN(const auto stages, text::PreTokenizer::StagesOf(spec.pre_tokenizer));
+  ASSIGN_OR_RETURN(const auto stages, text::NamedPreTokenizer::StagesOf(spec.pre_tokenizer));
   return std::map<std::string, std::string>{{std::string(kTokenizerFile), TokenizerJson(spec, stages)},
                                             {std::string(kTokenizerConfigFile), TokenizerConfig(spec, chat_template)},
                                             {std::string(kGenerationConfigFile), GenerationConfig(spec)}};

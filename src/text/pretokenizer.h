@@ -1,57 +1,42 @@
-// Cuts text into the pieces within which BPE may merge, by the regular expressions that belong to a pre-tokenizer's name.
+// The pre-tokenizer steps of a tokenizer, compiled: normalized text to the pieces within which the model works.
 //
-// A pre-tokenizer is a list of stages. Each stage cuts every piece of the stage before into its matches and what lies between
-// them; a stage sees only its piece, so "end of text" in a look-ahead is the end of the piece. Patterns run in PCRE2 (JIT where
-// the system grants it) with \p{L}, \p{N}, \p{P}, \s and \S written out as ranges of text/pattern_classes.h, because the Unicode
-// version of the library is neither ours nor known.
+// Reference: the Python package `tokenizers`. Each step cuts every piece of the step before; a step sees only its piece, so "end of text" in a
+// look-ahead is the end of the piece. Work is linear in the text for the patterns of known models; an unknown pattern works under limits.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
+#include "text/tokenizer_spec.h"
 
 namespace millrace::text {
 
+// Immutable, thread-safe.
 class PreTokenizer {
  public:
-  // The names are those of GGUF's "tokenizer.ggml.pre": "smollm", "gpt-2", "llama-bpe", "default" and those that mean the same.
-  // kUnsupported, listing the names, for any other.
-  static Result<std::unique_ptr<const PreTokenizer>> Create(std::string_view name);
-
-  // The name of the pre-tokenizer with exactly these stages, for files that spell out their patterns (as the Python package
-  // `tokenizers` writes them). kUnsupported, showing the patterns, when there is none.
-  static Result<std::string_view> NameOf(std::span<const std::string> patterns, bool whole_words_first);
-
-  // The other way round: the patterns of a name that Create takes.
-  struct Stages {
-    std::vector<std::string> patterns;
-    bool whole_words_first = false;
-  };
-  static Result<Stages> StagesOf(std::string_view name);
-
+  // kUnsupported or kInvalidArgument naming the step and its pattern.
+  static Result<std::unique_ptr<const PreTokenizer>> Create(std::span<const PreTokenizerStep> steps);
   ~PreTokenizer();
-  PreTokenizer(const PreTokenizer&) = delete;
-  PreTokenizer& operator=(const PreTokenizer&) = delete;
 
-  // Hands the pieces of `text` (well-formed UTF-8) to `take` in order; together they are the text, none is empty. Stops early
-  // when `take` returns false. Linear in the text: each stage reads on from where its last match ended. Thread-safe.
-  // kResourceExhausted when memory or the match limit (proportional to the text) is passed.
-  Status Split(std::string_view text, const std::function<bool(std::string_view)>& take) const;
+  // Takes one piece (not empty, valid during the call); false stops the search.
+  using Take = bool (*)(void* context, std::string_view piece);
 
-  // The model takes a piece that is a token as it stands, even where its merges would not lead there.
-  bool whole_words_first() const { return whole_words_first_; }
+  // Hands out the pieces of `text` (well-formed UTF-8) in order. `at_start`: the text begins where the whole text begins, which
+  // PrependScheme::kFirst asks for. kResourceExhausted when memory or a match limit (proportional to the text) is passed.
+  template <typename F>
+  Status Split(std::string_view text, bool at_start, F take) const {
+    return SplitWith(
+        text, at_start, [](void* context, std::string_view piece) { return (*static_cast<F*>(context))(piece); }, &take);
+  }
 
  private:
-  class Stage;
-  class Run;
+  class Step;
   PreTokenizer();
-  std::vector<std::unique_ptr<const Stage>> stages_;
-  bool whole_words_first_ = false;
+  Status SplitWith(std::string_view text, bool at_start, Take take, void* context) const;
+  std::vector<std::unique_ptr<const Step>> steps_;
 };
 
 }  // namespace millrace::text

@@ -76,7 +76,7 @@ class Tokenizer::Run {
   std::vector<TokenId> out_;
 };
 
-Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const PreTokenizer> pre_tokenizer)
+Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const NamedPreTokenizer> pre_tokenizer)
     : vocabulary_(std::move(vocabulary)),
       pre_tokenizer_(std::move(pre_tokenizer)),
       all_special_(SpecialsOf(*vocabulary_, true)),
@@ -84,7 +84,8 @@ Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_p
       words_(*vocabulary_, pre_tokenizer_->whole_words_first()) {}
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::Create(std::shared_ptr<const Vocabulary> vocabulary) {
-  ASSIGN_OR_RETURN(std::unique_ptr<const PreTokenizer> pre_tokenizer, PreTokenizer::Create(vocabulary->pre_tokenizer()));
+  ASSIGN_OR_RETURN(std::unique_ptr<const NamedPreTokenizer> pre_tokenizer,
+                   NamedPreTokenizer::Create(vocabulary->pre_tokenizer()));
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(vocabulary), std::move(pre_tokenizer)));
 }
 

@@ -15,7 +15,7 @@
 
 #include "base/status.h"
 #include "base/types.h"
-#include "text/pretokenizer.h"
+#include "text/named_pretokenizer.h"
 #include "text/special_tokens.h"
 #include "text/vocabulary.h"
 #include "text/word_table.h"
@@ -52,10 +52,10 @@ class Tokenizer {
 
  private:
   class Run;
-  Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const PreTokenizer> pre_tokenizer);
+  Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const NamedPreTokenizer> pre_tokenizer);
 
   std::shared_ptr<const Vocabulary> vocabulary_;  // shared: decoders of running streams outlive a model that is being unloaded
-  std::unique_ptr<const PreTokenizer> pre_tokenizer_;
+  std::unique_ptr<const NamedPreTokenizer> pre_tokenizer_;
   SpecialTokens all_special_;    // control and user-defined
   SpecialTokens plain_special_;  // user-defined only
   WordTable words_;

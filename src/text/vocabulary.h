@@ -20,17 +20,9 @@
 #include "base/types.h"
 #include "text/merge_table.h"
 #include "text/text_index.h"
+#include "text/tokenizer_spec.h"
 
 namespace millrace::text {
-
-enum class TokenType : uint8_t {
-  kNormal,       // made by merges; file text in the GPT-2 alphabet
-  kUnknown,      // stands for text that has no token; handled like kControl
-  kControl,      // "<|im_start|>": steers the model, is not text
-  kUserDefined,  // matched in the text as it stands, and is text
-  kUnused,       // padding of the table; never encoded
-  kByte,         // file text "<0xHH>": one byte
-};
 
 enum class VocabularyKind : uint8_t { kByteLevelBpe };
 
@@ -39,7 +31,7 @@ struct VocabularySpec {
   std::vector<std::string> tokens;     // file text by id
   std::vector<TokenType> token_types;  // one for each token, or empty: all kNormal
   std::vector<std::string> merges;     // "left right" in file text, best first
-  std::string pre_tokenizer;           // a name that text/pretokenizer.h knows
+  std::string pre_tokenizer;           // a name that text/named_pretokenizer.h knows
   std::optional<TokenId> bos;
   std::optional<TokenId> eos;
   std::optional<TokenId> unk;
@@ -69,6 +61,8 @@ class Vocabulary {
 
   // The bytes that the token stands for; empty when `id` is not in the vocabulary. Lives as long as the vocabulary.
   std::string_view Text(TokenId id) const;
+  // Its spelling in the model file; empty when `id` is not in the vocabulary.
+  std::string_view FileText(TokenId id) const { return Contains(id) ? file_texts_.At(id) : std::string_view(); }
   // kUnused when `id` is not in the vocabulary.
   TokenType Type(TokenId id) const;
   // True for tokens that are not text (kControl, kUnknown): hidden from answers, and taken from prompts only on request.

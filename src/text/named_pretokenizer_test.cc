@@ -1,4 +1,4 @@
-#include "text/pretokenizer.h"
+#include "text/named_pretokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@ namespace {
 using Pieces = std::vector<std::string>;
 
 Pieces Cut(std::string_view name, std::string_view text) {
-  const auto pre_tokenizer = PreTokenizer::Create(name);
+  const auto pre_tokenizer = NamedPreTokenizer::Create(name);
   EXPECT_TRUE(pre_tokenizer.ok()) << pre_tokenizer.status().ToString();
   Pieces out;
   const Status status = (*pre_tokenizer)->Split(text, [&](std::string_view piece) {
@@ -45,8 +45,8 @@ TEST(PreTokenizerTest, SmollmCutsDigitsFirst) {
 TEST(PreTokenizerTest, Llama3) {
   EXPECT_EQ(Cut("llama-bpe", "I'LL pay 12345$\r\n\r\n ok"), (Pieces{"I", "'LL", " pay", " ", "123", "45", "$\r\n\r\n", " ok"}));
   EXPECT_EQ(Cut("llama-bpe", "it'\u017F"), (Pieces{"it", "'\u017F"}));  // case folding beyond ASCII, as in the original
-  EXPECT_TRUE((*PreTokenizer::Create("llama-bpe"))->whole_words_first());
-  EXPECT_FALSE((*PreTokenizer::Create("smollm"))->whole_words_first());
+  EXPECT_TRUE((*NamedPreTokenizer::Create("llama-bpe"))->whole_words_first());
+  EXPECT_FALSE((*NamedPreTokenizer::Create("smollm"))->whole_words_first());
 }
 
 TEST(PreTokenizerTest, DefaultCutsThreeDigitsAndPunctuation) {
@@ -54,14 +54,14 @@ TEST(PreTokenizerTest, DefaultCutsThreeDigitsAndPunctuation) {
 }
 
 TEST(PreTokenizerTest, UnknownNameListsTheKnownOnes) {
-  const auto result = PreTokenizer::Create("nope");
+  const auto result = NamedPreTokenizer::Create("nope");
   EXPECT_EQ(result.status().code(), Code::kUnsupported);
   EXPECT_NE(result.status().message().find("'nope': expected one of gpt-2"), std::string::npos) << result.status().message();
   EXPECT_NE(result.status().message().find("smollm"), std::string::npos);
 }
 
 TEST(PreTokenizerTest, StopsWhenTold) {
-  const auto pre_tokenizer = *PreTokenizer::Create("smollm");
+  const auto pre_tokenizer = *NamedPreTokenizer::Create("smollm");
   int pieces = 0;
   ASSERT_TRUE(pre_tokenizer->Split("a b 1 2 c d", [&](std::string_view) { return ++pieces < 3; }).ok());
   EXPECT_EQ(pieces, 3);

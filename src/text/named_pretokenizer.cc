@@ -1,4 +1,4 @@
-#include "text/pretokenizer.h"
+#include "text/named_pretokenizer.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <fmt/format.h>
@@ -125,7 +125,7 @@ MatchContext MakeMatchContext(size_t text_bytes) {
 }  // namespace
 
 // A compiled pattern; immutable, so any number of threads may match with it.
-class PreTokenizer::Stage {
+class NamedPreTokenizer::Stage {
  public:
   static Result<std::unique_ptr<const Stage>> Compile(std::string_view pattern) {
     const std::string text = WithExplicitRanges(pattern);
@@ -147,9 +147,9 @@ class PreTokenizer::Stage {
 };
 
 // One call of Split.
-class PreTokenizer::Run {
+class NamedPreTokenizer::Run {
  public:
-  Run(const PreTokenizer& owner, size_t text_bytes, const std::function<bool(std::string_view)>& take)
+  Run(const NamedPreTokenizer& owner, size_t text_bytes, const std::function<bool(std::string_view)>& take)
       : owner_(owner), take_(take), context_(MakeMatchContext(text_bytes)) {}
 
   Status Split(std::string_view text) {
@@ -186,15 +186,15 @@ class PreTokenizer::Run {
     return Cut(piece.substr(done), stage + 1);
   }
 
-  const PreTokenizer& owner_;
+  const NamedPreTokenizer& owner_;
   const std::function<bool(std::string_view)>& take_;
   MatchContext context_;
   std::vector<MatchData> match_data_;  // by stage: a stage's match is read before the stages after it match
   bool stopped_ = false;
 };
 
-PreTokenizer::PreTokenizer() = default;
-PreTokenizer::~PreTokenizer() = default;
+NamedPreTokenizer::NamedPreTokenizer() = default;
+NamedPreTokenizer::~NamedPreTokenizer() = default;
 
 namespace {
 
@@ -209,24 +209,24 @@ Result<const Definition*> FindDefinition(std::string_view name) {
 
 }  // namespace
 
-Result<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(std::string_view name) {
+Result<std::unique_ptr<const NamedPreTokenizer>> NamedPreTokenizer::Create(std::string_view name) {
   ASSIGN_OR_RETURN(const Definition* definition, FindDefinition(name));
-  std::unique_ptr<PreTokenizer> out(new PreTokenizer);
+  std::unique_ptr<NamedPreTokenizer> out(new NamedPreTokenizer);
   out->whole_words_first_ = definition->whole_words_first;
   for (const std::string_view pattern : definition->patterns) {
     ASSIGN_OR_RETURN(std::unique_ptr<const Stage> stage, Stage::Compile(pattern));
     out->stages_.push_back(std::move(stage));
   }
-  return std::unique_ptr<const PreTokenizer>(std::move(out));
+  return std::unique_ptr<const NamedPreTokenizer>(std::move(out));
 }
 
-Result<PreTokenizer::Stages> PreTokenizer::StagesOf(std::string_view name) {
+Result<NamedPreTokenizer::Stages> NamedPreTokenizer::StagesOf(std::string_view name) {
   ASSIGN_OR_RETURN(const Definition* definition, FindDefinition(name));
   return Stages{.patterns = {definition->patterns.begin(), definition->patterns.end()},
                 .whole_words_first = definition->whole_words_first};
 }
 
-Result<std::string_view> PreTokenizer::NameOf(std::span<const std::string> patterns, bool whole_words_first) {
+Result<std::string_view> NamedPreTokenizer::NameOf(std::span<const std::string> patterns, bool whole_words_first) {
   for (const Definition& definition : Definitions()) {
     if (definition.whole_words_first == whole_words_first && std::ranges::equal(definition.patterns, patterns))
       return definition.name;
@@ -235,7 +235,7 @@ Result<std::string_view> PreTokenizer::NameOf(std::span<const std::string> patte
                whole_words_first ? " and takes whole words first" : "");
 }
 
-Status PreTokenizer::Split(std::string_view text, const std::function<bool(std::string_view)>& take) const {
+Status NamedPreTokenizer::Split(std::string_view text, const std::function<bool(std::string_view)>& take) const {
   Run run(*this, text.size(), take);
   return run.Split(text);
 }

@@ -1,0 +1,33 @@
+// The model step of a tokenizer: one piece of pre-tokenized text to token ids.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "base/types.h"
+#include "text/tokenizer_spec.h"
+#include "text/vocabulary.h"
+
+namespace millrace::text {
+
+// Encodes the pieces of one text, in order. Keeps scratch memory between pieces; one thread.
+class PieceEncoder {
+ public:
+  virtual ~PieceEncoder() = default;
+  // Appends the tokens of `piece` (well-formed UTF-8, not empty, less than 1 GiB) to `out`. At most O(n log n) in the piece, whatever it holds.
+  virtual void Append(std::string_view piece, std::vector<TokenId>& out) = 0;
+};
+
+// Immutable, thread-safe.
+class SubwordModel {
+ public:
+  // `vocabulary` (built from the same spec) outlives the model. kInvalidArgument naming the merge, score or token that makes no sense.
+  static Result<std::unique_ptr<const SubwordModel>> Create(const TokenizerSpec& spec, const Vocabulary& vocabulary);
+  virtual ~SubwordModel() = default;
+
+  virtual std::unique_ptr<PieceEncoder> NewEncoder() const = 0;
+};
+
+}  // namespace millrace::text
