@@ -28,7 +28,7 @@ void PieceMerger::TakeBytes(std::string_view piece) {
   symbols_.clear();
   symbols_.reserve(piece.size());
   for (const char byte : piece) {
-    const TokenId token = vocabulary_->ByteToken(static_cast<uint8_t>(byte));
+    const TokenId token = merges_->byte_tokens[static_cast<uint8_t>(byte)];
     if (token == kNoToken) continue;  // its neighbours merge as if it were not there
     const auto place = static_cast<uint32_t>(symbols_.size());
     symbols_.push_back({token, kNoRank, place - 1, place + 1});  // kNowhere before the first
@@ -36,14 +36,14 @@ void PieceMerger::TakeBytes(std::string_view piece) {
   if (symbols_.empty()) return;
   symbols_.back().next = kNowhere;
   for (size_t i = 0; i + 1 < symbols_.size(); ++i) {
-    symbols_[i].rank = vocabulary_->merges().Rank(symbols_[i].token, symbols_[i + 1].token);
+    symbols_[i].rank = merges_->table.Rank(symbols_[i].token, symbols_[i + 1].token);
   }
   steps_ += symbols_.size();
 }
 
 void PieceMerger::MergeShort() {
   // The symbols stay packed: neighbours are i and i + 1, the links are not used.
-  const MergeTable& merges = vocabulary_->merges();
+  const MergeTable& merges = merges_->table;
   while (symbols_.size() > 1) {
     steps_ += symbols_.size();
     size_t best = 0;
@@ -59,7 +59,7 @@ void PieceMerger::MergeShort() {
 }
 
 void PieceMerger::MergeLong() {
-  if (!queue_.reserved()) queue_.Reserve(vocabulary_->merges().size());
+  if (!queue_.reserved()) queue_.Reserve(merges_->table.size());
   for (uint32_t place = 0; place < symbols_.size(); ++place) {
     if (symbols_[place].rank != kNoRank) queue_.Push({symbols_[place].rank, place});
   }
@@ -73,7 +73,7 @@ void PieceMerger::MergeLong() {
 void PieceMerger::MergeAt(uint32_t place) {
   Symbol& symbol = symbols_[place];
   Symbol& gone = symbols_[symbol.next];
-  symbol.token = vocabulary_->merges().Merged(symbol.rank);
+  symbol.token = merges_->table.Merged(symbol.rank);
   symbol.next = gone.next;
   gone.rank = kNoRank;
   if (symbol.next != kNowhere) symbols_[symbol.next].previous = place;
@@ -83,7 +83,7 @@ void PieceMerger::MergeAt(uint32_t place) {
 
 void PieceMerger::Rerank(uint32_t place) {
   Symbol& symbol = symbols_[place];
-  symbol.rank = symbol.next == kNowhere ? kNoRank : vocabulary_->merges().Rank(symbol.token, symbols_[symbol.next].token);
+  symbol.rank = symbol.next == kNowhere ? kNoRank : merges_->table.Rank(symbol.token, symbols_[symbol.next].token);
   if (symbol.rank != kNoRank) queue_.Push({symbol.rank, place});
 }
 

@@ -10,15 +10,15 @@
 #include <vector>
 
 #include "base/types.h"
+#include "text/byte_merges.h"
 #include "text/rank_queue.h"
-#include "text/vocabulary.h"
 
 namespace millrace::text {
 
 class PieceMerger {
  public:
-  // `vocabulary` outlives the merger.
-  explicit PieceMerger(const Vocabulary& vocabulary) : vocabulary_(&vocabulary) {}
+  // `merges` outlives the merger.
+  explicit PieceMerger(const ByteMerges& merges) : merges_(&merges) {}
 
   // Appends the tokens of `piece` (less than 4 GiB) to `out`. Bytes without a token are left out.
   void Append(std::string_view piece, std::vector<TokenId>& out);
@@ -40,7 +40,7 @@ class PieceMerger {
   void MergeAt(uint32_t place);
   void Rerank(uint32_t place);
 
-  const Vocabulary* vocabulary_;
+  const ByteMerges* merges_;
   std::vector<Symbol> symbols_;
   RankQueue queue_;  // used by MergeLong, empty between pieces
   uint64_t steps_ = 0;

@@ -13,31 +13,44 @@
 namespace millrace::text {
 namespace {
 
+struct Parts {
+  std::shared_ptr<const Vocabulary> vocabulary;
+  ByteMerges merges;
+};
+
+Parts Build(const TokenizerSpec& spec) {
+  auto vocabulary = Vocabulary::Build(spec);
+  EXPECT_TRUE(vocabulary.ok()) << vocabulary.status().ToString();
+  auto merges = ByteMerges::Build(std::get<BpeModel>(spec.model), **vocabulary);
+  EXPECT_TRUE(merges.ok()) << merges.status().ToString();
+  return {*std::move(vocabulary), *std::move(merges)};
+}
+
 // The definition, step by step.
-std::vector<TokenId> MergeByDefinition(const Vocabulary& vocabulary, std::string_view piece) {
+std::vector<TokenId> MergeByDefinition(const ByteMerges& merges, std::string_view piece) {
   std::vector<TokenId> out;
   for (const char byte : piece) {
-    const TokenId token = vocabulary.ByteToken(static_cast<uint8_t>(byte));
+    const TokenId token = merges.byte_tokens[static_cast<uint8_t>(byte)];
     if (token != kNoToken) out.push_back(token);
   }
   for (;;) {
     uint32_t best = MergeTable::kNoRank;
     size_t at = 0;
     for (size_t i = 0; i + 1 < out.size(); ++i) {
-      const uint32_t rank = vocabulary.merges().Rank(out[i], out[i + 1]);
+      const uint32_t rank = merges.table.Rank(out[i], out[i + 1]);
       if (rank < best) {
         best = rank;
         at = i;
       }
     }
     if (best == MergeTable::kNoRank) return out;
-    out[at] = vocabulary.merges().Merged(best);
+    out[at] = merges.table.Merged(best);
     out.erase(out.begin() + static_cast<std::ptrdiff_t>(at) + 1);
   }
 }
 
 // Merges over a few letters in random order: also orders that no training would give, where a later merge opens an earlier one.
-std::shared_ptr<const Vocabulary> RandomVocabulary(std::mt19937& random, int letters, size_t merges) {
+Parts RandomVocabulary(std::mt19937& random, int letters, size_t merges) {
   std::vector<std::string> texts;
   for (int i = 0; i < letters; ++i) texts.emplace_back(1, static_cast<char>('a' + i));
   std::set<std::pair<std::string, std::string>> pairs;
@@ -51,9 +64,7 @@ std::shared_ptr<const Vocabulary> RandomVocabulary(std::mt19937& random, int let
   std::vector<std::pair<std::string, std::string>> shuffled(pairs.begin(), pairs.end());
   std::shuffle(shuffled.begin(), shuffled.end(), random);
   const std::vector<std::pair<std::string_view, std::string_view>> views(shuffled.begin(), shuffled.end());
-  auto built = Vocabulary::Build(SmallVocabulary(views));
-  EXPECT_TRUE(built.ok()) << built.status().ToString();
-  return *built;
+  return Build(SmallVocabulary(views));
 }
 
 std::string RandomText(std::mt19937& random, int letters, size_t size) {
@@ -66,50 +77,50 @@ TEST(PieceMergerTest, FollowsTheDefinition) {
   std::mt19937 random(7);
   for (int round = 0; round < 60; ++round) {
     const int letters = 1 + static_cast<int>(random() % 4);
-    const auto vocabulary = RandomVocabulary(random, letters, 1 + random() % 40);
-    PieceMerger merger(*vocabulary);
+    const Parts parts = RandomVocabulary(random, letters, 1 + random() % 40);
+    PieceMerger merger(parts.merges);
     for (const size_t size : {0, 1, 2, 3, 10, 40, 47, 48, 49, 50, 100, 400}) {
       const std::string text = size == 0 ? "" : RandomText(random, letters, size);
       std::vector<TokenId> merged;
       merger.Append(text, merged);
-      ASSERT_EQ(merged, MergeByDefinition(*vocabulary, text)) << "round " << round << " text " << text;
+      ASSERT_EQ(merged, MergeByDefinition(parts.merges, text)) << "round " << round << " text " << text;
     }
   }
 }
 
 TEST(PieceMergerTest, BytesWithoutTokenAreLeftOutAndTheirNeighboursMerge) {
-  VocabularySpec spec = SmallVocabulary({{"a", "b"}});
+  TokenizerSpec spec = SmallVocabulary({{"a", "b"}});
   spec.token_types['x'] = TokenType::kUnused;
   spec.unk = 0;
-  const auto vocabulary = *Vocabulary::Build(std::move(spec));
+  const Parts parts = Build(spec);
   std::vector<TokenId> merged;
-  PieceMerger(*vocabulary).Append("axb", merged);
+  PieceMerger(parts.merges).Append("axb", merged);
   EXPECT_EQ(merged, std::vector<TokenId>{256});
   merged.clear();
-  PieceMerger(*vocabulary).Append("xxx", merged);
+  PieceMerger(parts.merges).Append("xxx", merged);
   EXPECT_EQ(merged, std::vector<TokenId>{});
 }
 
 // Counted, not timed: steps stay within a small multiple of n, where a quadratic merge would need n * n / 2.
 TEST(PieceMergerTest, StepsAreLinearInHostileText) {
-  const auto vocabulary = *Vocabulary::Build(SmallVocabulary({{"a", "a"},
-                                                              {"aa", "aa"},
-                                                              {"aaaa", "aaaa"},
-                                                              {"a", "b"},
-                                                              {"ab", "ab"},
-                                                              {"b", "a"},
-                                                              {"ba", "ba"},
-                                                              {"aa", "a"},
-                                                              {"a", "aa"}}));
+  const Parts parts = Build(SmallVocabulary({{"a", "a"},
+                                             {"aa", "aa"},
+                                             {"aaaa", "aaaa"},
+                                             {"a", "b"},
+                                             {"ab", "ab"},
+                                             {"b", "a"},
+                                             {"ba", "ba"},
+                                             {"aa", "a"},
+                                             {"a", "aa"}}));
   for (const char* unit : {"a", "ab", "aab", "aba", "b"}) {
     std::string text;
     while (text.size() < 1'000'000) text += unit;
-    PieceMerger merger(*vocabulary);
+    PieceMerger merger(parts.merges);
     std::vector<TokenId> merged;
     merger.Append(text, merged);
     EXPECT_LT(merger.steps(), 5 * text.size()) << unit;
     std::string back;
-    for (const TokenId token : merged) back += vocabulary->Text(token);
+    for (const TokenId token : merged) back += parts.vocabulary->Text(token);
     EXPECT_EQ(back, text);
   }
 }
@@ -136,15 +147,15 @@ TEST(RankQueueTest, GivesTheLowestRankThenTheLeftmostPlace) {
 
 TEST(WordTableTest, HoldsOnlyTokensThatTheirMergesReach) {
   // "abc" is reached by none of its merges: "bc" merges first and "a" + "bc" is no merge.
-  const auto vocabulary = *Vocabulary::Build(SmallVocabulary({{"b", "c"}, {"a", "b"}, {"ab", "c"}}));
-  const TokenId abc = *vocabulary->Find("abc");
-  const WordTable exact(*vocabulary, false);
+  const Parts parts = Build(SmallVocabulary({{"b", "c"}, {"a", "b"}, {"ab", "c"}}));
+  const TokenId abc = *parts.vocabulary->Find("abc");
+  const WordTable exact(*parts.vocabulary, parts.merges, false);
   EXPECT_EQ(exact.Find("abc"), kNoToken);
-  EXPECT_EQ(exact.Find("ab"), *vocabulary->Find("ab"));
+  EXPECT_EQ(exact.Find("ab"), *parts.vocabulary->Find("ab"));
   EXPECT_EQ(exact.Find("a"), 'a');
   EXPECT_EQ(exact.Find("xyz"), kNoToken);
   EXPECT_EQ(exact.Find("a longer text than any token"), kNoToken);
-  const WordTable all(*vocabulary, true);
+  const WordTable all(*parts.vocabulary, parts.merges, true);
   EXPECT_EQ(all.Find("abc"), abc);
 }
 

@@ -12,9 +12,26 @@ SpecialTokens SpecialsOf(const Vocabulary& vocabulary, bool with_control) {
   std::vector<SpecialTokens::Entry> entries;
   for (TokenId id = 0; vocabulary.Contains(id); ++id) {
     const bool wanted = vocabulary.Type(id) == TokenType::kUserDefined || (with_control && vocabulary.IsControl(id));
-    if (wanted && !vocabulary.Text(id).empty()) entries.push_back({vocabulary.Text(id), id});
+    if (wanted && !vocabulary.FileText(id).empty()) entries.push_back({vocabulary.FileText(id), id});
   }
   return SpecialTokens(std::move(entries));
+}
+
+// The named pre-tokenizer that the steps together are.
+Result<std::unique_ptr<const NamedPreTokenizer>> NamedOf(const TokenizerSpec& spec, const BpeModel& model) {
+  constexpr std::string_view kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+  std::vector<std::string> patterns;
+  for (const PreTokenizerStep& step : spec.pre_tokenizers) {
+    if (const auto* digits = std::get_if<DigitsSplit>(&step)) {
+      patterns.emplace_back(digits->individual ? R"(\p{N})" : R"(\p{N}+)");
+    } else if (const auto* split = std::get_if<PatternSplit>(&step)) {
+      patterns.push_back(split->pattern.text);
+    } else if (const auto* bytes = std::get_if<ByteLevelSplit>(&step); bytes != nullptr && bytes->use_regex) {
+      patterns.emplace_back(kGpt2);
+    }
+  }
+  ASSIGN_OR_RETURN(const std::string_view name, NamedPreTokenizer::NameOf(patterns, model.ignore_merges));
+  return NamedPreTokenizer::Create(name);
 }
 
 }  // namespace
@@ -23,36 +40,38 @@ SpecialTokens SpecialsOf(const Vocabulary& vocabulary, bool with_control) {
 class Tokenizer::Run {
  public:
   Run(const Tokenizer& tokenizer, const EncodeOptions& options)
-      : tokenizer_(tokenizer), options_(options), merger_(tokenizer.vocabulary()) {}
+      : tokenizer_(tokenizer), options_(options), merger_(tokenizer.merges_) {}
 
   Status Encode(std::string_view text) {
     const Vocabulary& vocabulary = tokenizer_.vocabulary();
     const SpecialTokens& specials = options_.parse_special ? tokenizer_.all_special_ : tokenizer_.plain_special_;
     std::optional<SpecialTokens::Match> match = specials.Find(text, 0);
-    const bool begins_with_bos = match && match->begin == 0 && match->token == vocabulary.bos();
-    if (options_.add_bos && vocabulary.add_bos() && vocabulary.bos() && !begins_with_bos) out_.push_back(*vocabulary.bos());
+    if (options_.add_prefix) out_ = vocabulary.prefix();
     size_t done = 0;
     for (; match; match = specials.Find(text, done)) {
       RETURN_IF_ERROR(AddFragment(text.substr(done, match->begin - done)));
       out_.push_back(match->token);
-      RETURN_IF_ERROR(CheckLength());
+      RETURN_IF_ERROR(CheckRunning());
       done = match->end;
     }
     RETURN_IF_ERROR(AddFragment(text.substr(done)));
-    return Status();
+    if (options_.add_prefix) RemoveSecondPrefix(vocabulary.prefix());
+    if (options_.add_suffix) out_.insert(out_.end(), vocabulary.suffix().begin(), vocabulary.suffix().end());
+    return Check(0);
   }
 
   std::vector<TokenId> TakeTokens() { return std::move(out_); }
 
  private:
+  void RemoveSecondPrefix(const std::vector<TokenId>& prefix) {
+    const auto size = static_cast<std::ptrdiff_t>(prefix.size());
+    if (out_.size() < 2 * prefix.size() || !std::equal(prefix.begin(), prefix.end(), out_.begin() + size)) return;
+    out_.erase(out_.begin(), out_.begin() + size);
+  }
+
   // Text without special tokens in it.
   Status AddFragment(std::string_view text) {
-    if (text.empty()) return CheckLength();
-    std::string prefixed;
-    if (tokenizer_.vocabulary().add_space_prefix() && text.front() != ' ') {
-      prefixed.assign(" ").append(text);
-      text = prefixed;
-    }
+    if (text.empty()) return CheckRunning();
     RETURN_IF_ERROR(tokenizer_.pre_tokenizer_->Split(text, [this](std::string_view piece) {
       const TokenId word = tokenizer_.words_.Find(piece);
       if (word != kNoToken) {
@@ -60,13 +79,16 @@ class Tokenizer::Run {
       } else {
         merger_.Append(piece, out_);
       }
-      return out_.size() <= options_.max_tokens;
+      return CheckRunning().ok();
     }));
-    return CheckLength();
+    return CheckRunning();
   }
 
-  Status CheckLength() const {
-    if (out_.size() <= options_.max_tokens) return Status();
+  // While the text may still turn out to begin with the prefix, which is taken away then.
+  Status CheckRunning() const { return Check(options_.add_prefix ? tokenizer_.vocabulary().prefix().size() : 0); }
+
+  Status Check(size_t allowance) const {
+    if (out_.size() <= options_.max_tokens || out_.size() - options_.max_tokens <= allowance) return Status();
     return Error(Code::kInvalidArgument, "the text has more than {} tokens", options_.max_tokens);
   }
 
@@ -76,17 +98,22 @@ class Tokenizer::Run {
   std::vector<TokenId> out_;
 };
 
-Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const NamedPreTokenizer> pre_tokenizer)
+Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const NamedPreTokenizer> pre_tokenizer,
+                     ByteMerges merges)
     : vocabulary_(std::move(vocabulary)),
       pre_tokenizer_(std::move(pre_tokenizer)),
+      merges_(std::move(merges)),
       all_special_(SpecialsOf(*vocabulary_, true)),
       plain_special_(SpecialsOf(*vocabulary_, false)),
-      words_(*vocabulary_, pre_tokenizer_->whole_words_first()) {}
+      words_(*vocabulary_, merges_, pre_tokenizer_->whole_words_first()) {}
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::Create(std::shared_ptr<const Vocabulary> vocabulary) {
-  ASSIGN_OR_RETURN(std::unique_ptr<const NamedPreTokenizer> pre_tokenizer,
-                   NamedPreTokenizer::Create(vocabulary->pre_tokenizer()));
-  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(vocabulary), std::move(pre_tokenizer)));
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::Create(const TokenizerSpec& spec) {
+  ASSIGN_OR_RETURN(auto vocabulary, Vocabulary::Build(spec));
+  const auto* bpe = std::get_if<BpeModel>(&spec.model);
+  if (bpe == nullptr || !bpe->byte_level) return Error(Code::kUnsupported, "only byte-level BPE is known");
+  ASSIGN_OR_RETURN(auto pre_tokenizer, NamedOf(spec, *bpe));
+  ASSIGN_OR_RETURN(ByteMerges merges, ByteMerges::Build(*bpe, *vocabulary));
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(vocabulary), std::move(pre_tokenizer), std::move(merges)));
 }
 
 Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const {

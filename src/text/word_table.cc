@@ -7,8 +7,9 @@
 
 namespace millrace::text {
 
-WordTable::WordTable(const Vocabulary& vocabulary, bool whole_words_first) : vocabulary_(&vocabulary), index_(vocabulary.size()) {
-  PieceMerger merger(vocabulary);
+WordTable::WordTable(const Vocabulary& vocabulary, const ByteMerges& merges, bool whole_words_first)
+    : vocabulary_(&vocabulary), index_(vocabulary.size()) {
+  PieceMerger merger(merges);
   std::vector<TokenId> merged;
   for (TokenId id = 0; vocabulary.Contains(id); ++id) {
     if (vocabulary.Type(id) != TokenType::kNormal || vocabulary.Text(id).empty()) continue;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/types.h"
+#include "text/byte_merges.h"
 #include "text/text_index.h"
 #include "text/vocabulary.h"
 
@@ -14,8 +15,8 @@ namespace millrace::text {
 
 class WordTable {
  public:
-  // `vocabulary` outlives the table. With `whole_words_first` every token of type kNormal enters, whatever its merges say.
-  WordTable(const Vocabulary& vocabulary, bool whole_words_first);
+  // `vocabulary` outlives the table; `merges` need not. With `whole_words_first` every token of type kNormal enters, whatever its merges say.
+  WordTable(const Vocabulary& vocabulary, const ByteMerges& merges, bool whole_words_first);
 
   // kNoToken when `piece` is not in the table.
   TokenId Find(std::string_view piece) const;
