@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "text/decoder.h"
 #include "text/piece_merger.h"
 
 namespace millrace::text {
@@ -131,11 +132,10 @@ Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, const Enco
 }
 
 std::string Tokenizer::Decode(std::span<const TokenId> tokens, bool show_special) const {
-  std::string bytes;
-  for (const TokenId token : tokens) {
-    if (show_special || !vocabulary_->IsControl(token)) bytes += vocabulary_->Text(token);
-  }
-  return Utf8IsValid(bytes) ? bytes : Utf8Sanitize(bytes);
+  IncrementalDecoder decoder(*vocabulary_, show_special);
+  std::string text;
+  for (const TokenId token : tokens) text += decoder.Feed(token);
+  return text += decoder.Flush();
 }
 
 }  // namespace millrace::text
