@@ -20,8 +20,8 @@ class TextRewriter;
 
 class Normalizer {
  public:
-  // kInvalidArgument, kDataLoss or kUnsupported naming the step for rules that are damaged, patterns that text/pattern.h refuses, patterns that may
-  // match nothing, and Prepend without text.
+  // kInvalidArgument, kDataLoss or kUnsupported naming the step for rules that are damaged, patterns that text/pattern.h refuses, an empty
+  // pattern, and Prepend without text.
   static Result<std::unique_ptr<const Normalizer>> Create(std::span<const NormalizerStep> steps);
   ~Normalizer();
 
@@ -35,7 +35,7 @@ class Normalizer {
     size_t from_first = 0;
   };
   // `text` is well-formed UTF-8 and so is the result. kResourceExhausted where it would grow beyond kMaxNormalizedGrowth times the input and the
-  // first KiB.
+  // first KiB, or a pattern takes too much work; kUnsupported where a pattern matches nothing at the start and something is to be put there.
   Result<Output> Apply(std::string_view text) const;
 
  private:

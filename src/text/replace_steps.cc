@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/utf8.h"
+#include "text/pattern.h"
 
 namespace millrace::text {
 
@@ -55,13 +56,44 @@ class ReplaceStringStep : public TextRewriter {
   std::vector<size_t> borders_;  // by length of a beginning of the pattern: its longest proper beginning that is its end too
 };
 
+class ReplacePatternStep : public TextRewriter {
+ public:
+  ReplacePatternStep(std::unique_ptr<const CompiledPattern> pattern, std::string content)
+      : pattern_(std::move(pattern)), content_(std::move(content)) {}
+  Status Rewrite(const NormalizedText& from, RewrittenText& to) const override {
+    const std::string_view text = from.text;
+    const auto search = pattern_->NewSearch(text);
+    size_t kept = 0;
+    while (!text.empty() && !to.overflowed()) {
+      ASSIGN_OR_RETURN(const auto match, search->Next(kept));
+      if (!match) break;
+      if (match->end == 0 && !content_.empty()) {
+        return Error(Code::kUnsupported, "normalizer Replace: the pattern matches nothing at the start of a text");
+      }
+      to.Keep(kept, match->begin);
+      kept = match->end;
+      if (!content_.empty()) to.Put(content_, kept - 1);
+    }
+    to.Keep(kept, text.size());
+    return {};
+  }
+
+ private:
+  const std::unique_ptr<const CompiledPattern> pattern_;
+  const std::string content_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<const TextRewriter>> CompileReplace(const ReplaceText& step) {
   if (!Utf8IsValid(step.content)) return Error(Code::kInvalidArgument, "normalizer Replace: the content is not UTF-8");
   if (!Utf8IsValid(step.pattern.text)) return Error(Code::kInvalidArgument, "normalizer Replace: the pattern is not UTF-8");
   if (step.pattern.text.empty()) return Error(Code::kUnsupported, "normalizer Replace: an empty pattern");
-  if (step.pattern.is_regex) return Error(Code::kUnsupported, "normalizer Replace: the pattern '{}' is a regular expression", step.pattern.text);
+  if (step.pattern.is_regex) {
+    auto pattern = CompiledPattern::Compile(step.pattern.text);
+    if (!pattern.ok()) return pattern.status().Within("normalizer Replace");
+    return {std::make_unique<const ReplacePatternStep>(std::move(*pattern), step.content)};
+  }
   return {std::make_unique<const ReplaceStringStep>(step.pattern.text, step.content)};
 }
 

@@ -9,7 +9,8 @@
 
 namespace millrace::text {
 
-// kUnsupported for patterns that may match nothing: what `tokenizers` does around such matches is left out.
+// kUnsupported for an empty pattern. Where a regular expression matches nothing at the start of a text, rewriting fails with kUnsupported: later steps of
+// `tokenizers` do not see what is put in there.
 Result<std::unique_ptr<const TextRewriter>> CompileReplace(const ReplaceText& step);
 
 }  // namespace millrace::text
