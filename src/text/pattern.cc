@@ -23,11 +23,6 @@ constexpr size_t kShortText = 1024;
 constexpr size_t kMaxMemoryBits = size_t{1} << 31;
 constexpr size_t kMaxChoices = size_t{1} << 24;  // 400 MB
 
-struct CodePointAt {
-  uint32_t value;
-  uint32_t length;
-};
-
 class ProgramSearch final : public CompiledPattern::Search {
  public:
   explicit ProgramSearch(const PatternProgram& program) : program_(program) {}
@@ -79,30 +74,16 @@ class ProgramSearch final : public CompiledPattern::Search {
     return Error(Code::kResourceExhausted, "pattern: more work than its text allows, at byte {}", at);
   }
 
-  CodePointAt Decode(size_t at) const {
-    const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(text_[at + i])); };
-    const uint32_t lead = byte(0);
-    const uint32_t length = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (length == 1 || at + length > text_.size()) return {lead, 1};
-    uint32_t value = lead & (0x7Fu >> length);
-    for (uint32_t i = 1; i < length; ++i) value = value << 6 | (byte(i) & 0x3F);
-    return {value > kLastCodePoint ? 0 : value, length};
-  }
   // The class of the character at `at` (in the text) as `value`.
-  CodePointAt ClassAt(size_t at) const {
+  DecodedCodePoint ClassAt(size_t at) const {
     const auto byte = static_cast<uint8_t>(text_[at]);
     if (byte < 0x80) return {program_.classes.OfAscii(byte), 1};
-    const CodePointAt code = Decode(at);
+    const DecodedCodePoint code = DecodeAt(text_, at);
     return {program_.classes.Of(code.value), code.length};
-  }
-  size_t Before(size_t at) const {
-    do --at;
-    while (at > 0 && (static_cast<uint8_t>(text_[at]) & 0xC0) == 0x80);
-    return at;
   }
   bool Consume(const ClassBits& set, size_t& at) const {
     if (at >= text_.size()) return false;
-    const CodePointAt found = ClassAt(at);
+    const DecodedCodePoint found = ClassAt(at);
     if (!set[found.value]) return false;
     at += found.length;
     return true;
@@ -239,7 +220,7 @@ class ProgramSearch final : public CompiledPattern::Search {
           choices_.pop_back();
           return true;
         case Choice::Kind::kShrink:
-          choice.at = at = Before(at);
+          choice.at = at = BeginBefore(text_, at);
           if (at <= choice.least) choices_.pop_back();
           return true;
         case Choice::Kind::kGrow:
@@ -260,7 +241,7 @@ class ProgramSearch final : public CompiledPattern::Search {
   Outcome Look(const PatternInstruction& instruction, size_t at) {
     for (uint32_t i = 0; i < instruction.behind; ++i) {
       if (at == 0) return Outcome::kFail;
-      at = Before(at);
+      at = BeginBefore(text_, at);
     }
     steps_ += instruction.behind;
     return Run(instruction.other, at, at);
@@ -282,7 +263,7 @@ class ProgramSearch final : public CompiledPattern::Search {
         return at_end || text_[at] == '\n';
       case PatternAssert::kWordBorder:
       case PatternAssert::kNoWordBorder: {
-        const bool border = (at > 0 && IsWordAt(Before(at))) != (!at_end && IsWordAt(at));
+        const bool border = (at > 0 && IsWordAt(BeginBefore(text_, at))) != (!at_end && IsWordAt(at));
         return border == (assertion == PatternAssert::kWordBorder);
       }
     }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <map>
-#include <string_view>
+#include <utility>
 
 namespace millrace::text {
 namespace {
@@ -12,7 +12,6 @@ using Mode = PatternNode::Mode;
 using Op = PatternInstruction::Op;
 
 constexpr size_t kMaxInstructions = 20000;
-constexpr size_t kPageSize = 256;
 
 class Builder {
  public:
@@ -170,10 +169,33 @@ class Builder {
   bool in_look_ = false;
 };
 
-ClassBits BitsOf(const CodePointSet& set, const ClassMap& classes) {
-  ClassBits out;
-  for (size_t i = 0; i < classes.examples().size(); ++i) out[i] = set.Contains(classes.examples()[i]);
-  return out;
+// Fills in the classes and each set's share of them.
+Status BuildClasses(const std::vector<CodePointSet>& sets, PatternProgram& program) {
+  std::vector<uint32_t> borders = {0, kLastCodePoint + 1};
+  for (const CodePointSet& set : sets) {
+    for (const CodePointRange& range : set.ranges()) {
+      borders.push_back(range.first);
+      borders.push_back(range.last + 1);
+    }
+  }
+  std::ranges::sort(borders);
+  borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
+
+  std::vector<uint8_t> class_of(kLastCodePoint + 1);
+  std::map<std::vector<bool>, size_t> class_of_membership;
+  program.sets.resize(sets.size());
+  for (size_t i = 0; i + 1 < borders.size(); ++i) {
+    std::vector<bool> membership(sets.size());
+    for (size_t s = 0; s < sets.size(); ++s) membership[s] = sets[s].Contains(borders[i]);
+    const size_t next = class_of_membership.size();
+    const size_t found = class_of_membership.try_emplace(membership, next).first->second;
+    if (found == ClassBits().size())
+      return Error(Code::kUnsupported, "pattern: it tells more than 256 kinds of characters apart");
+    for (size_t s = 0; s < sets.size(); ++s) program.sets[s][found] = membership[s];
+    std::fill(class_of.begin() + borders[i], class_of.begin() + borders[i + 1], static_cast<uint8_t>(found));
+  }
+  program.classes = CodePointTable(class_of);
+  return Status();
 }
 
 // Classes that a match may begin with: too many rather than too few, since assertions are taken to hold.
@@ -198,43 +220,6 @@ void FindStarts(PatternProgram& program) {
 
 }  // namespace
 
-Result<ClassMap> ClassMap::Build(const std::vector<CodePointSet>& sets) {
-  std::vector<uint32_t> borders = {0, kLastCodePoint + 1};
-  for (const CodePointSet& set : sets) {
-    for (const CodePointRange& range : set.ranges()) {
-      borders.push_back(range.first);
-      borders.push_back(range.last + 1);
-    }
-  }
-  std::ranges::sort(borders);
-  borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
-
-  ClassMap out;
-  std::vector<uint8_t> class_of(kLastCodePoint + 1);
-  std::map<std::vector<bool>, uint8_t> class_of_membership;
-  for (size_t i = 0; i + 1 < borders.size(); ++i) {
-    std::vector<bool> membership(sets.size());
-    for (size_t s = 0; s < sets.size(); ++s) membership[s] = sets[s].Contains(borders[i]);
-    const auto [found, added] =
-        class_of_membership.try_emplace(std::move(membership), static_cast<uint8_t>(out.examples_.size()));
-    if (added) {
-      if (out.examples_.size() == 256)
-        return Error(Code::kUnsupported, "pattern: it tells more than 256 kinds of characters apart");
-      out.examples_.push_back(borders[i]);
-    }
-    std::fill(class_of.begin() + borders[i], class_of.begin() + borders[i + 1], found->second);
-  }
-
-  std::map<std::string_view, uint16_t> page_of_content;
-  for (size_t begin = 0; begin < class_of.size(); begin += kPageSize) {
-    const std::string_view content(reinterpret_cast<const char*>(class_of.data()) + begin, kPageSize);
-    const auto [found, added] = page_of_content.try_emplace(content, static_cast<uint16_t>(page_of_content.size()));
-    if (added) out.pages_.insert(out.pages_.end(), content.begin(), content.end());
-    out.page_of_.push_back(found->second);
-  }
-  return out;
-}
-
 Result<PatternProgram> BuildProgram(PatternSyntax syntax) {
   PatternProgram program;
   Builder builder(syntax, program);
@@ -242,8 +227,7 @@ Result<PatternProgram> BuildProgram(PatternSyntax syntax) {
   // Borders of words and lines tell these apart too.
   syntax.sets.emplace_back(kWordRanges);
   syntax.sets.emplace_back('\n', '\n');
-  ASSIGN_OR_RETURN(program.classes, ClassMap::Build(syntax.sets));
-  for (const CodePointSet& set : syntax.sets) program.sets.push_back(BitsOf(set, program.classes));
+  RETURN_IF_ERROR(BuildClasses(syntax.sets, program));
   program.word = program.sets[program.sets.size() - 2];
   FindStarts(program);
   return program;

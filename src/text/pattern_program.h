@@ -8,28 +8,12 @@
 #include <vector>
 
 #include "base/status.h"
+#include "text/code_point_table.h"
 #include "text/pattern_syntax.h"
 
 namespace millrace::text {
 
 using ClassBits = std::bitset<256>;
-
-// Code point to class, in two steps.
-class ClassMap {
- public:
-  // kUnsupported for more than 256 classes.
-  static Result<ClassMap> Build(const std::vector<CodePointSet>& sets);
-
-  uint8_t Of(uint32_t code) const { return pages_[static_cast<size_t>(page_of_[code >> 8]) << 8 | (code & 0xFF)]; }
-  uint8_t OfAscii(uint8_t code) const { return pages_[code]; }  // the first page is that of ASCII
-  // A code point of each class.
-  const std::vector<uint32_t>& examples() const { return examples_; }
-
- private:
-  std::vector<uint16_t> page_of_;
-  std::vector<uint8_t> pages_;
-  std::vector<uint32_t> examples_;
-};
 
 struct PatternInstruction {
   enum class Op : uint8_t {
@@ -60,11 +44,11 @@ struct PatternProgram {
   ClassBits word;    // \w, for borders
   ClassBits starts;  // classes that a match may begin with; all when it may be empty
   bool starts_anywhere = false;
-  ClassMap classes;
+  CodePointTable classes;  // of each code point
   uint32_t states = 0;
 };
 
-// kUnsupported for a pattern that would become more than 20,000 instructions.
+// kUnsupported for a pattern that would become more than 20,000 instructions or tells more than 256 classes apart.
 Result<PatternProgram> BuildProgram(PatternSyntax syntax);
 
 }  // namespace millrace::text
