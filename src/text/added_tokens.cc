@@ -73,7 +73,9 @@ TokenType TypeOf(const TokenizerSpec& spec, TokenId id) {
   return index < spec.token_types.size() ? spec.token_types[index] : TokenType::kNormal;
 }
 
-bool IsAdded(TokenType type) { return type == TokenType::kControl || type == TokenType::kUnknown || type == TokenType::kUserDefined; }
+bool IsAdded(TokenType type) {
+  return type == TokenType::kControl || type == TokenType::kUnknown || type == TokenType::kUserDefined;
+}
 
 // The listed tokens and those that are added by their type, in ascending id.
 Result<std::vector<AddedToken>> AllAdded(const TokenizerSpec& spec) {
@@ -85,7 +87,8 @@ Result<std::vector<AddedToken>> AllAdded(const TokenizerSpec& spec) {
     }
     if (by_id[index]) return Error(Code::kInvalidArgument, "added token {} is listed twice", token.id);
     if (!IsAdded(TypeOf(spec, token.id))) {
-      return Error(Code::kInvalidArgument, "added token {} '{}' is neither control, unknown nor user-defined", token.id, spec.tokens[index]);
+      return Error(Code::kInvalidArgument, "added token {} '{}' is neither control, unknown nor user-defined", token.id,
+                   spec.tokens[index]);
     }
     if (spec.tokens[index].empty()) return Error(Code::kInvalidArgument, "added token {} has no text", token.id);
     by_id[index] = token;
@@ -172,7 +175,8 @@ Result<std::unique_ptr<const AddedTokens>> AddedTokens::Create(const TokenizerSp
     for (size_t i = 0; i < texts.size(); ++i) {
       const auto [same, is_new] = known.emplace(texts[i], rules[i].token);
       if (!is_new && normalized) {
-        return Error(Code::kInvalidArgument, "added tokens {} and {} are both '{}' when normalized", same->second, rules[i].token, texts[i]);
+        return Error(Code::kInvalidArgument, "added tokens {} and {} are both '{}' when normalized", same->second, rules[i].token,
+                     texts[i]);
       }
       entries.push_back({texts[i], static_cast<TokenId>(i)});
     }

@@ -32,7 +32,8 @@ class AddedTokens {
   // `with_control`: kControl and kUnknown tokens are found too, else only kUserDefined ones. `normalizer` outlives the object. kInvalidArgument for
   // listed tokens that the vocabulary does not have, that have no text, whose type is none of the three, or whose normalized text is empty or that
   // of another one; what Normalizer::Apply gives for a token that is to be normalized.
-  static Result<std::unique_ptr<const AddedTokens>> Create(const TokenizerSpec& spec, const Normalizer& normalizer, bool with_control);
+  static Result<std::unique_ptr<const AddedTokens>> Create(const TokenizerSpec& spec, const Normalizer& normalizer,
+                                                           bool with_control);
   ~AddedTokens();
 
   // Linear in the text. Empty fragments of text are not handed out. Fails as Normalizer::Apply does.

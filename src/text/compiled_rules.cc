@@ -39,8 +39,8 @@ Result<ReplacementRules> ReplacementRules::Create(std::string_view rules) {
   const uint32_t bytes = ReadUnit(rules, 0);
   rules.remove_prefix(kUnitBytes);
   if (bytes == 0 || bytes % kUnitBytes != 0 || bytes > rules.size()) {
-    return Error(Code::kDataLoss, "compiled rules: trie of {} bytes, expected a multiple of 4 and at most the {} bytes there are", bytes,
-                 rules.size());
+    return Error(Code::kDataLoss, "compiled rules: trie of {} bytes, expected a multiple of 4 and at most the {} bytes there are",
+                 bytes, rules.size());
   }
   ReplacementRules made;
   made.units_.reserve(bytes / kUnitBytes);
@@ -84,7 +84,8 @@ Status ReplacementRules::Check() {
       const uint32_t state = found.back();
       found.pop_back();
       const uint32_t base = state ^ Offset(units_[state]);
-      if (base >= units_.size()) return Error(Code::kDataLoss, "compiled rules: state {} leads to {} of {}", state, base, units_.size());
+      if (base >= units_.size())
+        return Error(Code::kDataLoss, "compiled rules: state {} leads to {} of {}", state, base, units_.size());
       if (HasReplacement(units_[state])) RETURN_IF_ERROR(CheckReplacement(units_[base] & kValueMask, whole));
       marks[state] = kOpen;
       path.push_back({state, base, 1});
@@ -93,7 +94,8 @@ Status ReplacementRules::Check() {
     Step& step = path.back();
     std::optional<uint32_t> child;
     while (!child && step.next_byte <= UINT8_MAX) child = Child(step.base, static_cast<uint8_t>(step.next_byte++));
-    if (child && marks[*child] == kOpen) return Error(Code::kDataLoss, "compiled rules: state {} leads back to state {}", step.state, *child);
+    if (child && marks[*child] == kOpen)
+      return Error(Code::kDataLoss, "compiled rules: state {} leads back to state {}", step.state, *child);
     if (child && marks[*child] == kNew) {
       found.push_back(*child);
       continue;

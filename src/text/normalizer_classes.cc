@@ -23,8 +23,8 @@ struct ClusterRange {
 
 template <typename Range>
 const Range* RangeOf(std::span<const Range> ranges, char32_t code) {
-  const auto after =
-      std::upper_bound(ranges.begin(), ranges.end(), code, [](char32_t wanted, const Range& range) { return wanted < range.first; });
+  const auto after = std::upper_bound(ranges.begin(), ranges.end(), code,
+                                      [](char32_t wanted, const Range& range) { return wanted < range.first; });
   if (after == ranges.begin() || code > (after - 1)->last) return nullptr;
   return &*(after - 1);
 }
@@ -43,7 +43,8 @@ bool IsWhiteSpace(char32_t code) {
 }
 
 bool IsWordCharacter(char32_t code) {
-  if (code < 0x80) return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') || (code >= '0' && code <= '9') || code == '_';
+  if (code < 0x80)
+    return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') || (code >= '0' && code <= '9') || code == '_';
   return Contains(kWordCharacters, code);
 }
 
@@ -65,8 +66,8 @@ bool IsInertForNormalForms(char32_t code) { return code >= kInert[0].first && Co
 std::optional<char32_t> NewerLowerCase(char32_t code) {
   if (code < kLowerPairs[0].upper) return std::nullopt;
   const std::span<const LowerPair> pairs = kLowerPairs;
-  const auto found =
-      std::lower_bound(pairs.begin(), pairs.end(), code, [](const LowerPair& pair, char32_t wanted) { return pair.upper < wanted; });
+  const auto found = std::lower_bound(pairs.begin(), pairs.end(), code,
+                                      [](const LowerPair& pair, char32_t wanted) { return pair.upper < wanted; });
   if (found == pairs.end() || found->upper != code) return std::nullopt;
   return found->lower;
 }

@@ -7,12 +7,12 @@
 
 namespace millrace::text {
 
-bool IsWhiteSpace(char32_t code);          // White_Space
-bool IsWordCharacter(char32_t code);       // \w
-bool IsMark(char32_t code);                // what StripAccents drops
-bool IsNonspacingMark(char32_t code);      // what BertNormalizer's strip_accents drops
-bool IsControlForBert(char32_t code);      // what BertNormalizer's clean_text drops, U+0000 and U+FFFD too
-bool IsIdeographForBert(char32_t code);    // what BertNormalizer's handle_chinese_chars puts spaces around
+bool IsWhiteSpace(char32_t code);           // White_Space
+bool IsWordCharacter(char32_t code);        // \w
+bool IsMark(char32_t code);                 // what StripAccents drops
+bool IsNonspacingMark(char32_t code);       // what BertNormalizer's strip_accents drops
+bool IsControlForBert(char32_t code);       // what BertNormalizer's clean_text drops, U+0000 and U+FFFD too
+bool IsIdeographForBert(char32_t code);     // what BertNormalizer's handle_chinese_chars puts spaces around
 bool IsInertForNormalForms(char32_t code);  // newer than the tables of the normal forms: never taken apart, composed or reordered
 
 // Lower case of the few code points whose case is newer than text/unicode_ranges.h.

@@ -88,8 +88,8 @@ struct NmtRule {
                          code == 0x8F || code == 0x9F;
     if (control) return true;
     const bool space = code == '\t' || code == '\n' || code == '\f' || code == '\r' || code == 0x1680 ||
-                       (code >= 0x200B && code <= 0x200F) || code == 0x2028 || code == 0x2029 || code == 0x2581 || code == 0xFEFF ||
-                       code == 0xFFFD;
+                       (code >= 0x200B && code <= 0x200F) || code == 0x2028 || code == 0x2029 || code == 0x2581 ||
+                       code == 0xFEFF || code == 0xFFFD;
     if (space) out.push_back(' ');
     return space;
   }
@@ -213,7 +213,8 @@ class ClusterRulesStep : public TextRewriter {
 // SentencePiece's normalizer: rules by longest prefix, then its treatment of spaces, which looks at the replacements one by one.
 class SentencePieceStep : public TextRewriter {
  public:
-  SentencePieceStep(std::optional<ReplacementRules> rules, bool remove_extra) : rules_(std::move(rules)), remove_extra_(remove_extra) {}
+  SentencePieceStep(std::optional<ReplacementRules> rules, bool remove_extra)
+      : rules_(std::move(rules)), remove_extra_(remove_extra) {}
   Status Rewrite(const NormalizedText& from, RewrittenText& to) const override {
     const std::string_view text = from.text;
     bool after_space = remove_extra_;

@@ -15,8 +15,8 @@ namespace millrace::text {
 namespace {
 
 constexpr char32_t kCodePoints = 0x110000;
-constexpr int kMaxDecomposition = 32;     // code points; the longest one, of U+FDFA, has 18
-constexpr size_t kShortRun = 32;          // marks; longer runs are sorted by counting
+constexpr int kMaxDecomposition = 32;      // code points; the longest one, of U+FDFA, has 18
+constexpr size_t kShortRun = 32;           // marks; longer runs are sorted by counting
 constexpr char32_t kFirstOpenCode = 0x80;  // no form changes ASCII
 
 bool Composes(UnicodeForm::Form form) { return form == UnicodeForm::Form::kNfc || form == UnicodeForm::Form::kNfkc; }
@@ -32,14 +32,15 @@ uint8_t CombiningClass(char32_t code) {
 }
 
 // The full decomposition, in `out`.
-std::span<const utf8proc_int32_t> DecompositionOf(char32_t code, bool compatible, std::array<utf8proc_int32_t, kMaxDecomposition>& out) {
+std::span<const utf8proc_int32_t> DecompositionOf(char32_t code, bool compatible,
+                                                  std::array<utf8proc_int32_t, kMaxDecomposition>& out) {
   out[0] = static_cast<utf8proc_int32_t>(code);
   if (utf8proc_get_property(out[0])->decomp_seqindex == UINT16_MAX && !IsHangulSyllable(code)) return {out.data(), 1};
   if (IsInertForNormalForms(code)) return {out.data(), 1};
   const int options = UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0);
   int boundary = 0;
-  const auto count =
-      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), out.data(), out.size(), static_cast<utf8proc_option_t>(options), &boundary);
+  const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), out.data(), out.size(),
+                                             static_cast<utf8proc_option_t>(options), &boundary);
   if (count < 1 || count > kMaxDecomposition) {
     out[0] = static_cast<utf8proc_int32_t>(code);
     return {out.data(), 1};
