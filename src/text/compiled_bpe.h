@@ -5,7 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "text/code_point_table.h"
+#include "text/code_point_tokens.h"
+#include "text/mark_cuts.h"
 #include "text/model_tokens.h"
 #include "text/pair_table.h"
 #include "text/subword_model.h"
@@ -25,7 +26,7 @@ class CompiledBpe : public SubwordModel {
   Status TakeMerges(const BpeModel& model);
   void TakeSymbols(const TokenizerSpec& spec);
   void TakeWholePieces(const TokenizerSpec& spec);
-  bool MayCutAtMarks(const TokenizerSpec& spec, const BpeModel& model) const;
+  void TakeCuts(const TokenizerSpec& spec, const BpeModel& model);
   // The token of one symbol, written as the model file writes it.
   TokenId FindSymbol(std::string_view symbol, bool first, bool last) const;
 
@@ -41,9 +42,9 @@ class CompiledBpe : public SubwordModel {
   PairTable pairs_;
   // Symbols that are neither first nor last, or any where there is no prefix and no suffix: by byte where byte_level_, else by code point.
   std::array<TokenId, 256> byte_symbols_{};
-  CodePointTable symbols_;
+  CodePointTokens symbols_;
   WholePieces whole_pieces_;
-  bool cuts_at_marks_ = false;
+  MarkCuts cuts_;
 };
 
 }  // namespace millrace::text
