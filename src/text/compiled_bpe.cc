@@ -6,12 +6,16 @@
 
 #include "base/utf8.h"
 #include "text/byte_alphabet.h"
-#include "text/mark_cuts.h"
 
 namespace millrace::text {
 namespace {
 
 bool IsOneCodePoint(std::string_view text) { return !text.empty() && ValidSequenceLength(text.data()) == text.size(); }
+
+// "x<0x0A>"
+bool EndsWithByteToken(std::string_view text) {
+  return text.size() >= 6 && text.ends_with('>') && text.substr(text.size() - 6).starts_with("<0x");
+}
 
 Status NoToken(size_t rank, const Merge& merge, std::string_view text) {
   return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': '{}' is no token", rank, merge.both.substr(0, merge.left_bytes),
@@ -33,7 +37,7 @@ class CompiledBpe::Encoder : public PieceEncoder {
       }
     }
     while (!piece.empty()) {
-      const size_t size = model_.cuts_at_marks_ ? FirstPartSize(piece) : piece.size();
+      const size_t size = model_.cuts_.FirstPart(piece);
       AppendPart(piece.substr(0, size), out);
       piece.remove_prefix(size);
     }
@@ -142,7 +146,7 @@ Result<std::unique_ptr<const SubwordModel>> CompiledBpe::Create(const TokenizerS
   RETURN_IF_ERROR(compiled->TakeMerges(model));
   compiled->TakeSymbols(spec);
   compiled->TakeWholePieces(spec);
-  compiled->cuts_at_marks_ = compiled->MayCutAtMarks(spec, model);
+  compiled->TakeCuts(spec, model);
   return std::unique_ptr<const SubwordModel>(std::move(compiled));
 }
 
@@ -220,18 +224,23 @@ void CompiledBpe::TakeWholePieces(const TokenizerSpec& spec) {
   }
 }
 
-// What joins at a cut: on the right a token that begins with the symbol "▁", on the left one that ends with the symbol of another code point:
-// that code point, the ">" of a byte, or the unknown token. It must be there: unknown code points may not be left out. Unknown symbols do
-// not fuse across the cut, since "▁" is known.
-bool CompiledBpe::MayCutAtMarks(const TokenizerSpec& spec, const BpeModel& model) const {
-  if (byte_level_ || !continuing_prefix_.empty() || !end_suffix_.empty() || tokens_.Find(kMark) == kNoToken) return false;
+// At a cut the symbol "▁" begins on the right, so the right token begins with it; the left one ends with the symbol of another code point:
+// that code point, or its bytes, or the unknown token. That symbol must be there, so unknown code points may not be left out. Unknown
+// symbols do not fuse across the cut, since "▁" is known.
+void CompiledBpe::TakeCuts(const TokenizerSpec& spec, const BpeModel& model) {
+  if (byte_level_ || !continuing_prefix_.empty() || !end_suffix_.empty() || tokens_.Find(kMark) == kNoToken) return;
   const bool all_bytes = std::find(byte_tokens_.begin(), byte_tokens_.end(), kNoToken) == byte_tokens_.end();
-  if (unknown_ == kNoToken && !all_bytes) return false;
-  if (unknown_ != kNoToken && spec.tokens[static_cast<size_t>(unknown_)].ends_with(kMark)) return false;
+  if (unknown_ == kNoToken && !all_bytes) return;
+  const std::string_view unknown = unknown_ == kNoToken ? "" : std::string_view(spec.tokens[static_cast<size_t>(unknown_)]);
+  if (unknown.ends_with(kMark)) return;
   for (const Merge& merge : model.merges) {
-    if (HasInnerMark(merge.both)) return false;
+    if (!std::string_view(merge.both).substr(merge.left_bytes).starts_with(kMark)) continue;
+    const std::string_view left = std::string_view(merge.both).substr(0, merge.left_bytes);
+    // What an unknown symbol is followed by is not looked for in the text.
+    if (EndsWithByteToken(left) || (!unknown.empty() && left.ends_with(unknown))) return;
+    cuts_.BarIn(merge.both);
   }
-  return true;
+  cuts_.Allow();
 }
 
 std::unique_ptr<PieceEncoder> CompiledBpe::NewEncoder() const { return std::make_unique<Encoder>(*this); }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "text/code_point_table.h"
+#include "text/mark_cuts.h"
 #include "text/model_tokens.h"
 #include "text/pair_table.h"
 #include "text/subword_model.h"
@@ -25,7 +26,7 @@ class CompiledBpe : public SubwordModel {
   Status TakeMerges(const BpeModel& model);
   void TakeSymbols(const TokenizerSpec& spec);
   void TakeWholePieces(const TokenizerSpec& spec);
-  bool MayCutAtMarks(const TokenizerSpec& spec, const BpeModel& model) const;
+  void TakeCuts(const TokenizerSpec& spec, const BpeModel& model);
   // The token of one symbol, written as the model file writes it.
   TokenId FindSymbol(std::string_view symbol, bool first, bool last) const;
 
@@ -43,7 +44,7 @@ class CompiledBpe : public SubwordModel {
   std::array<TokenId, 256> byte_symbols_{};
   CodePointTable symbols_;
   WholePieces whole_pieces_;
-  bool cuts_at_marks_ = false;
+  MarkCuts cuts_;
 };
 
 }  // namespace millrace::text

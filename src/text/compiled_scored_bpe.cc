@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/utf8.h"
-#include "text/mark_cuts.h"
 #include "text/token_splits.h"
 
 namespace millrace::text {
@@ -67,7 +66,7 @@ class CompiledScoredBpe::Encoder : public PieceEncoder {
     after_unknown_ = false;
     for (auto& [token, split] : splits_) split = {kNoToken, kNoToken};
     while (!piece.empty()) {
-      const size_t size = model_.cuts_at_marks_ ? FirstPartSize(piece) : piece.size();
+      const size_t size = model_.cuts_.FirstPart(piece);
       AppendPart(piece.substr(0, size), out);
       piece.remove_prefix(size);
     }
@@ -208,9 +207,8 @@ Status CompiledScoredBpe::TakePairs(const TokenizerSpec& spec, const ScoredBpeMo
     if (vocabulary_.Type(split.token) == TokenType::kUnused) reachable_unused_.push_back(split.token);
   }
   // How an unused token is taken apart may depend on pairs anywhere in the piece.
-  cuts_at_marks_ = reachable_unused_.empty() && std::none_of(tokens.begin(), tokens.end(), [](const MergeableToken& token) {
-                     return HasInnerMark(token.text);
-                   });
+  if (reachable_unused_.empty()) cuts_.Allow();
+  for (const MergeableToken& token : tokens) cuts_.BarIn(token.text);
   return Status();
 }
 

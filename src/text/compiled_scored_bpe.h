@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "text/code_point_table.h"
+#include "text/mark_cuts.h"
 #include "text/pair_table.h"
 #include "text/subword_model.h"
 #include "text/symbol_merger.h"
@@ -36,7 +37,7 @@ class CompiledScoredBpe : public SubwordModel {
   PairTable pairs_;
   std::vector<TokenId> reachable_unused_;  // unused tokens that some pair makes
   WholePieces whole_pieces_;
-  bool cuts_at_marks_ = false;
+  MarkCuts cuts_;
 };
 
 }  // namespace millrace::text
