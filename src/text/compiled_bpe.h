@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "text/code_point_table.h"
+#include "text/code_point_tokens.h"
 #include "text/mark_cuts.h"
 #include "text/model_tokens.h"
 #include "text/pair_table.h"
@@ -42,7 +42,7 @@ class CompiledBpe : public SubwordModel {
   PairTable pairs_;
   // Symbols that are neither first nor last, or any where there is no prefix and no suffix: by byte where byte_level_, else by code point.
   std::array<TokenId, 256> byte_symbols_{};
-  CodePointTable symbols_;
+  CodePointTokens symbols_;
   WholePieces whole_pieces_;
   MarkCuts cuts_;
 };

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "text/code_point_table.h"
+#include "text/code_point_tokens.h"
 #include "text/mark_cuts.h"
 #include "text/pair_table.h"
 #include "text/subword_model.h"
@@ -33,7 +33,7 @@ class CompiledScoredBpe : public SubwordModel {
   bool byte_fallback_ = false;
   std::array<TokenId, 256> byte_tokens_{};
   // Symbols are tokens; code points without one are negative (CodePointSymbol).
-  CodePointTable symbols_;
+  CodePointTokens symbols_;
   PairTable pairs_;
   std::vector<TokenId> reachable_unused_;  // unused tokens that some pair makes
   WholePieces whole_pieces_;

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "text/code_point_table.h"
+#include "text/code_point_tokens.h"
 
 namespace millrace::text {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "text/code_point_table.h"
+#include "text/code_point_tokens.h"
 
 namespace millrace::text {
 namespace {

@@ -29,9 +29,9 @@ inline char32_t ValidCodePoint(const char* at, size_t length) {
 }
 
 // Pages of 256 code points; those without a token share one.
-class CodePointTable {
+class CodePointTokens {
  public:
-  CodePointTable() : page_of_(0x1100, 0), tokens_(256, kNoToken) {}
+  CodePointTokens() : page_of_(0x1100, 0), tokens_(256, kNoToken) {}
 
   void Set(char32_t code_point, TokenId token) {
     uint32_t& page = page_of_[code_point >> 8];
