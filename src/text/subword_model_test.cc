@@ -9,9 +9,11 @@
 #include <cstdlib>
 #include <fstream>
 #include <optional>
+#include <random>
 #include <sstream>
 
 #include "base/json.h"
+#include "text/mark_cuts.h"
 
 namespace millrace::text {
 namespace {
@@ -242,7 +244,7 @@ TEST(SubwordModelTest, StepsAreLinearInHostileText) {
     for (const char* unit :
          {"a", "\u2581", "ab", "aab", "\u2581\u2581a", "a\u2581", "\U0001F600", "x\u2581", "aaaaaaaaaaaaaaaaaaab"}) {
       std::string text;
-      while (text.size() < 1'000'000) text += unit;
+      while (text.size() < 300'000) text += unit;
       std::vector<TokenId> out;
       const std::unique_ptr<PieceEncoder> encoder = compiled->model->NewEncoder();
       encoder->Append(text, out);
@@ -253,6 +255,56 @@ TEST(SubwordModelTest, StepsAreLinearInHostileText) {
       }
     }
   }
+}
+
+// A merge of "<0x41>" with what follows forbids all cuts; text in which "A" is known never has that symbol.
+TEST(SubwordModelTest, CutsChangeNothing) {
+  std::mt19937 random(3);
+  const std::vector<std::string> letters = {"A", "b", ">", "\u2581", "\u4E16", "\n"};
+  size_t merged = 0;
+  for (int round = 0; round < 40; ++round) {
+    std::vector<std::string> tokens = letters;
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (int i = 0; i < 30; ++i) {
+      const std::string left = tokens[random() % tokens.size()];
+      const std::string right = tokens[random() % tokens.size()];
+      const bool joins = right.starts_with("\u2581") && !left.ends_with("\u2581");
+      const bool known = std::find(tokens.begin(), tokens.end(), left + right) != tokens.end();
+      if (known || left.size() + right.size() > 15 || (joins && random() % 8 != 0)) continue;
+      pairs.emplace_back(left, right);
+      tokens.push_back(left + right);
+    }
+    std::shuffle(pairs.begin(), pairs.end(), random);
+    const auto unknown = static_cast<TokenId>(tokens.size());
+    for (const char* token : {"<unk>", "<0x41>", "<0x41>\u2581"}) tokens.emplace_back(token);
+    const Result<Compiled> cut = Compile(Spec(tokens, Merges(pairs), unknown));
+    pairs.emplace_back("<0x41>", "\u2581");
+    const Result<Compiled> uncut = Compile(Spec(tokens, Merges(pairs), unknown));
+    ASSERT_TRUE(cut.ok() && uncut.ok());
+    for (int i = 0; i < 50; ++i) {
+      std::string text;
+      for (size_t size = 1 + random() % 200; size > 0; --size)
+        text += random() % 20 == 0 ? "?" : letters[random() % letters.size()];
+      const std::vector<TokenId> ids = Encode(*cut->model, text);
+      ASSERT_EQ(ids, Encode(*uncut->model, text)) << "round " << round << " text " << text;
+      merged += text.size() - ids.size();
+    }
+  }
+  EXPECT_GT(merged, 100'000U);
+}
+
+TEST(MarkCutsTest, CutsInFrontOfEachRunOfMarksUnlessATokenGoesOn) {
+  MarkCuts cuts;
+  EXPECT_EQ(cuts.FirstPart("a\u2581b"), 5U);
+  cuts.Allow();
+  EXPECT_EQ(cuts.FirstPart("a\u2581b"), 1U);
+  EXPECT_EQ(cuts.FirstPart("\u2581\u2581b\u2581\u2581c"), 7U);
+  EXPECT_EQ(cuts.FirstPart("\u2581\u2581"), 6U);
+  EXPECT_EQ(cuts.FirstPart("\u2019\u2580x"), 7U);  // the first byte of "▁", not the others
+  cuts.BarIn("\u2581\u4E16\u2581");
+  cuts.BarIn("\u2581\u2581x");
+  EXPECT_EQ(cuts.FirstPart("\u4E16\u2581b\u2581c"), 7U);
+  EXPECT_EQ(cuts.FirstPart("x\u2581b"), 1U);
 }
 
 }  // namespace
