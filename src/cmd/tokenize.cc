@@ -23,8 +23,7 @@ struct Options {
 };
 
 Status Tokenize(const Options& options) {
-  ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(options.model));
-  ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizer(model));
+  ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizerOf(options.model));
   const std::string text =
       options.has_text ? options.text : std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
   text::EncodeOptions encode;
