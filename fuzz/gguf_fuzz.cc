@@ -55,8 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     TouchAll(*gguf);
     (void)millrace::model::ChatTemplateFromGguf(*gguf);
     const auto* tokens = gguf->Find("tokenizer.ggml.tokens");
-    auto spec = millrace::model::VocabularyFromGguf(*gguf, tokens == nullptr ? 0 : static_cast<uint32_t>(tokens->count));
-    if (spec.ok()) (void)millrace::text::Vocabulary::Build(*std::move(spec));
+    auto spec = millrace::model::TokenizerSpecFromGguf(*gguf, tokens == nullptr ? 0 : static_cast<uint32_t>(tokens->count));
+    if (spec.ok()) (void)millrace::text::Vocabulary::Build(*spec);
   }
   const auto file = millrace::model::ModelFile::Parse(bytes);
   if (!file.ok()) {

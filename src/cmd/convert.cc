@@ -52,7 +52,7 @@ Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& opt
       const model::NamedFile found = file.source().checkpoint().File(name);
       if (!found.name.empty()) files[std::string(name)] = std::string(found.text());
     }
-    const Status readable = ToStatus(model::VocabularyOf(file.source(), file.config().vocab));
+    const Status readable = ToStatus(model::TokenizerSpecOf(file.source(), file.config().vocab));
     if (!files.contains(std::string(model::kTokenizerFile))) {
       note = "written without tokenizer: the source has none";
     } else if (!readable.ok()) {
@@ -61,7 +61,7 @@ Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& opt
     return files;
   }
   const auto tokenizer = [&file]() -> Result<SmallFiles> {
-    ASSIGN_OR_RETURN(const auto spec, model::VocabularyOf(file.source(), file.config().vocab));
+    ASSIGN_OR_RETURN(const auto spec, model::TokenizerSpecOf(file.source(), file.config().vocab));
     ASSIGN_OR_RETURN(const std::string chat_template, model::ChatTemplateOf(file.source()));
     return model::TokenizerFilesOf(spec, chat_template);
   }();

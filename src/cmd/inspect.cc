@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <iterator>
 #include <map>
 
 #include "base/json.h"
@@ -72,10 +73,18 @@ void PrintModel(const model::ModelFile& file) {
               config.tied_head ? ", head tied to the embedding" : "", config.context_length);
 }
 
+std::string TokenizerWords(const text::TokenizerSpec& spec) {
+  constexpr const char* kKinds[] = {"BPE", "SentencePiece BPE", "unigram", "WordPiece", "word level"};
+  static_assert(std::size(kKinds) == std::variant_size_v<text::ModelSpec>);
+  const auto* bpe = std::get_if<text::BpeModel>(&spec.model);
+  const char* kind = bpe != nullptr && bpe->byte_level ? "byte-level BPE" : kKinds[spec.model.index()];
+  return fmt::format("{}, {} tokens", kind, spec.tokens.size());
+}
+
 // A missing or unreadable one is said here; the model's weights may be fine all the same.
 void PrintText(const model::ModelSource& source, uint32_t vocab) {
-  const auto spec = model::VocabularyOf(source, vocab);
-  std::printf("tokenizer     %s\n", spec.ok() ? spec->pre_tokenizer.c_str() : spec.status().message().c_str());
+  const auto spec = model::TokenizerSpecOf(source, vocab);
+  std::printf("tokenizer     %s\n", (spec.ok() ? TokenizerWords(*spec) : spec.status().message()).c_str());
   const auto text = model::ChatTemplateOf(source);
   std::printf("template      %s\n", !text.ok() ? text.status().message().c_str() : text->empty() ? "none" : "yes");
 }

@@ -18,9 +18,8 @@ Result<OpenedModel> OpenModel(std::string_view name) {
 
 Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizer(const OpenedModel& model) {
   const auto build = [&model]() -> Result<std::shared_ptr<const text::Tokenizer>> {
-    ASSIGN_OR_RETURN(auto spec, model::VocabularyOf(model.source, std::nullopt));
-    ASSIGN_OR_RETURN(auto vocabulary, text::Vocabulary::Build(std::move(spec)));
-    return text::Tokenizer::Create(std::move(vocabulary));
+    ASSIGN_OR_RETURN(const auto spec, model::TokenizerSpecOf(model.source, std::nullopt));
+    return text::Tokenizer::Create(spec);
   };
   auto tokenizer = build();
   if (!tokenizer.ok()) return tokenizer.status().Within(model.entry.file);

@@ -28,7 +28,7 @@ Status Tokenize(const Options& options) {
   const std::string text =
       options.has_text ? options.text : std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
   text::EncodeOptions encode;
-  encode.add_bos = tokenizer->vocabulary().add_bos();
+  encode.add_prefix = true;
   encode.parse_special = options.special;
   ASSIGN_OR_RETURN(const auto ids, tokenizer->Encode(text, encode));
   Json::Array list;

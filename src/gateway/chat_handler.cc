@@ -150,8 +150,7 @@ void TokenizePrompt(const ChatWorkPtr& work) {
   work->handlers->RunText(
       work->exchange, (*work->prompt)->size(),
       [work, most] {
-        const bool add_bos = work->model->vocabulary().add_bos();
-        work->tokens = work->model->Encode(**work->prompt, {.add_bos = add_bos, .parse_special = true, .max_tokens = most});
+        work->tokens = work->model->Encode(**work->prompt, {.add_prefix = true, .parse_special = true, .max_tokens = most});
       },
       [work] { AdmitChat(*work); });
 }

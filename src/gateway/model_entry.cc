@@ -14,7 +14,9 @@ static_assert(model::kMaxModelFiles <= ipc::kMaxAttachFiles && model::kMaxModelF
               "what can be opened can be given to a worker");
 static_assert(model::kMaxModelFileNames + 4 * model::kMaxModelFiles + 1024 <= ipc::kMaxAttachBytes);
 
-Json TextOf(const text::Vocabulary& vocabulary, std::optional<TokenId> id) { return id ? Json(vocabulary.Text(*id)) : Json(""); }
+Json TextOf(const text::Vocabulary& vocabulary, std::optional<TokenId> id) {
+  return id ? Json(vocabulary.FileText(*id)) : Json("");
+}
 
 }  // namespace
 
@@ -40,9 +42,8 @@ Result<std::shared_ptr<const ModelEntry>> ModelEntry::Open(const ModelOptions& o
 
 Status ModelEntry::TakeText(const model::ModelFile& file) {
   config_ = file.config();
-  ASSIGN_OR_RETURN(auto spec, model::VocabularyOf(file.source(), config_.vocab));
-  ASSIGN_OR_RETURN(auto vocabulary, text::Vocabulary::Build(std::move(spec)));
-  ASSIGN_OR_RETURN(tokenizer_, text::Tokenizer::Create(std::move(vocabulary)));
+  ASSIGN_OR_RETURN(const auto spec, model::TokenizerSpecOf(file.source(), config_.vocab));
+  ASSIGN_OR_RETURN(tokenizer_, text::Tokenizer::Create(spec));
   ASSIGN_OR_RETURN(std::string source, model::ChatTemplateOf(file.source()));
   if (source.empty()) return {};
   knows_developer_ = source.find("developer") != std::string::npos;

@@ -42,8 +42,9 @@ void Handlers::Tokenize(const ExchangePtr& exchange) {
   RunText(
       exchange, bytes,
       [model = service->entry(), request = std::move(parsed.value()), body] {
-        const auto tokens = model->Encode(request.content, {.add_bos = request.add_special && model->vocabulary().add_bos(),
-                                                            .parse_special = request.parse_special});
+        const auto tokens = model->Encode(
+            request.content,
+            {.add_prefix = request.add_special, .add_suffix = request.add_special, .parse_special = request.parse_special});
         *body = tokens.ok() ? Result<std::string>(TokensBody(*model, *tokens, request.with_pieces)) : tokens.status();
       },
       [exchange, body] {

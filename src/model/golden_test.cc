@@ -38,10 +38,10 @@ TEST_P(GoldenFiles, HaveAVocabularyATemplateAndCountedWeights) {
   const auto golden = testing::LoadGolden(Folder());
   ASSERT_TRUE(golden.ok()) << golden.status().message();
   const ModelFile& file = *golden->file;
-  auto spec = VocabularyOf(file.source(), file.config().vocab);
+  auto spec = TokenizerSpecOf(file.source(), file.config().vocab);
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   EXPECT_EQ(spec->end_of_sequence, (std::vector<TokenId>{0, 2}));
-  const auto vocabulary = text::Vocabulary::Build(*std::move(spec));
+  const auto vocabulary = text::Vocabulary::Build(*spec);
   ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
   EXPECT_EQ((*vocabulary)->size(), file.config().vocab);
   EXPECT_TRUE((*vocabulary)->IsEndOfSequence(2));

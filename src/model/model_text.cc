@@ -50,11 +50,11 @@ Result<std::optional<float>> FloatIn(const Json& config, std::string_view key, d
 
 }  // namespace
 
-Result<text::VocabularySpec> VocabularyOf(const ModelSource& source, std::optional<uint32_t> vocab) {
+Result<text::TokenizerSpec> TokenizerSpecOf(const ModelSource& source, std::optional<uint32_t> vocab) {
   if (source.is_gguf()) {
-    if (vocab) return VocabularyFromGguf(source.gguf(), *vocab);
+    if (vocab) return TokenizerSpecFromGguf(source.gguf(), *vocab);
     ASSIGN_OR_RETURN(const auto tokens, source.gguf().GetStringArray("tokenizer.ggml.tokens"));
-    return VocabularyFromGguf(source.gguf(), static_cast<uint32_t>(std::min<uint64_t>(tokens.size(), UINT32_MAX)));
+    return TokenizerSpecFromGguf(source.gguf(), static_cast<uint32_t>(std::min<uint64_t>(tokens.size(), UINT32_MAX)));
   }
   const Checkpoint& checkpoint = source.checkpoint();
   ASSIGN_OR_RETURN(const Metadata metadata, source.ReadMetadata());
@@ -66,7 +66,7 @@ Result<text::VocabularySpec> VocabularyOf(const ModelSource& source, std::option
                              .tokenizer_config = checkpoint.File(kTokenizerConfigFile),
                              .special_tokens = checkpoint.File(kSpecialTokensFile),
                              .generation_config = checkpoint.File(kGenerationConfigFile)};
-  return VocabularyFromTokenizerJson(files, checkpoint.config().Find("eos_token_id"), *vocab);
+  return TokenizerSpecFromJson(files, checkpoint.config().Find("eos_token_id"), *vocab);
 }
 
 Result<std::string> ChatTemplateOf(const ModelSource& source) {

@@ -13,7 +13,7 @@ namespace millrace::model {
 
 // tokenizer.ggml.* of a GGUF file, tokenizer.json of a directory; text::Vocabulary::Build checks what is inside. `vocab` is the number of
 // rows of the embedding; nothing: as many as the file has tokens (for files without weights). kNotFound without a tokenizer.
-Result<text::VocabularySpec> VocabularyOf(const ModelSource& source, std::optional<uint32_t> vocab);
+Result<text::TokenizerSpec> TokenizerSpecOf(const ModelSource& source, std::optional<uint32_t> vocab);
 
 // Empty when there is none. A directory has it in chat_template.jinja, else in tokenizer_config.json, as one text or as a list of which
 // "default" counts. At most 1 MiB.

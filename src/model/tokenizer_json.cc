@@ -16,8 +16,8 @@ namespace millrace::model {
 
 namespace {
 
+using text::TokenizerSpec;
 using text::TokenType;
-using text::VocabularySpec;
 using weights::ShownText;
 
 // Gemma's file, the largest known, has 33 MB, 262,144 tokens and 514,906 merges as pairs.
@@ -76,17 +76,21 @@ Result<std::vector<const Json*>> Steps(const Json& root, std::string_view path, 
 
 class TokenizerReader {
  public:
-  TokenizerReader(const Json& root, uint32_t vocab, VocabularySpec& spec) : root_(root), vocab_(vocab), spec_(spec) {}
+  TokenizerReader(const Json& root, uint32_t vocab, TokenizerSpec& spec) : root_(root), vocab_(vocab), spec_(spec) {}
 
   Status Read() {
-    spec_.kind = text::VocabularyKind::kByteLevelBpe;
+    model_.byte_level = true;
+    spec_.decoders = {text::ByteLevelDecoder{}};
     spec_.tokens.resize(vocab_);
     spec_.token_types.assign(vocab_, TokenType::kUnused);
     RETURN_IF_ERROR(ReadNormalizer());
     RETURN_IF_ERROR(ReadModel());
     RETURN_IF_ERROR(ReadPreTokenizer());
     RETURN_IF_ERROR(ReadAddedTokens());
-    return ReadPostProcessor();
+    RETURN_IF_ERROR(ReadPostProcessor());
+    model_.ignore_merges = ignore_merges_;
+    spec_.model = std::move(model_);
+    return {};
   }
 
  private:
@@ -153,20 +157,20 @@ class TokenizerReader {
       return Error(Code::kResourceExhausted, "'model.merges': {} merges, expected at most {}", list->items().size(),
                    text::kMaxVocabularyMerges);
     }
-    spec_.merges.reserve(list->items().size());
+    model_.merges.reserve(list->items().size());
     for (const Json& item : list->items()) {
       const auto merge = MergeOf(item);
       if (!merge) {
         return Error(Code::kDataLoss, "'model.merges': merge {}: expected \"left right\" or [\"left\", \"right\"], found {}",
-                     spec_.merges.size(), ShownText(item.Write()));
+                     model_.merges.size(), ShownText(item.Write()));
       }
-      spec_.merges.push_back(*merge);
+      model_.merges.push_back(*merge);
     }
     return {};
   }
 
-  // "left right". Spaces are letters of no byte-level token.
-  static std::optional<std::string> MergeOf(const Json& item) {
+  // "left right", or the two in an array. Spaces are letters of no byte-level token.
+  static std::optional<text::Merge> MergeOf(const Json& item) {
     std::string text;
     if (item.is_string()) {
       text = item.as_string();
@@ -176,7 +180,9 @@ class TokenizerReader {
     const size_t space = text.find(' ');
     const bool two =
         space != std::string::npos && space > 0 && space + 1 < text.size() && text.find(' ', space + 1) == std::string::npos;
-    return two ? std::optional(std::move(text)) : std::nullopt;
+    if (!two) return std::nullopt;
+    text.erase(space, 1);
+    return text::Merge{std::move(text), static_cast<uint32_t>(space)};
   }
 
   Status ReadPreTokenizer() {
@@ -192,9 +198,11 @@ class TokenizerReader {
     if (!byte_level) {
       return Error(Code::kUnsupported, "'pre_tokenizer': expected ByteLevel as the last step; this build knows byte-level BPE");
     }
-    const auto name = text::NamedPreTokenizer::NameOf(patterns, ignore_merges_);
-    if (!name.ok()) return name.status().Within("'pre_tokenizer'");
-    spec_.pre_tokenizer = *name;
+    if (const auto name = text::NamedPreTokenizer::NameOf(patterns, ignore_merges_); !name.ok()) {
+      return name.status().Within("'pre_tokenizer'");
+    }
+    for (const std::string& pattern : patterns) spec_.pre_tokenizers.emplace_back(text::PatternSplit{{pattern, true}});
+    spec_.pre_tokenizers.emplace_back(text::ByteLevelSplit{.use_regex = false});
     return {};
   }
 
@@ -271,13 +279,14 @@ class TokenizerReader {
       return Error(Code::kDataLoss, "'post_processor.single': '{}' is no token", ShownText(name));
     }
     spec_.bos = static_cast<TokenId>(at - spec_.tokens.begin());
-    spec_.add_bos = true;
+    spec_.prefix = {*spec_.bos};
     return {};
   }
 
   const Json& root_;
   const uint32_t vocab_;
-  VocabularySpec& spec_;
+  TokenizerSpec& spec_;
+  text::BpeModel model_;
   bool ignore_merges_ = false;
   size_t bytes_ = 0;
 };
@@ -289,7 +298,7 @@ std::string_view TokenText(const Json& object, std::string_view key) {
   return value->is_object() ? Text(*value, "content") : Text(object, key);
 }
 
-Status ReadSpecials(const Json& config, const Json& map, VocabularySpec& spec) {
+Status ReadSpecials(const Json& config, const Json& map, TokenizerSpec& spec) {
   const std::array<std::pair<std::string_view, std::optional<TokenId>*>, 4> wanted = {
       {{"bos_token", &spec.bos}, {"eos_token", &spec.eos}, {"unk_token", &spec.unk}, {"pad_token", &spec.pad}}};
   for (const auto& [key, id] : wanted) {
@@ -302,14 +311,15 @@ Status ReadSpecials(const Json& config, const Json& map, VocabularySpec& spec) {
     }
     *id = static_cast<TokenId>(at - spec.tokens.begin());
   }
-  const bool by_processor = spec.add_bos;
-  ASSIGN_OR_RETURN(spec.add_bos, Flag(config, "tokenizer_config", "add_bos_token", by_processor));
-  if (spec.add_bos && !spec.bos) return Error(Code::kDataLoss, "'add_bos_token': set, but there is no bos_token");
+  ASSIGN_OR_RETURN(const bool add_bos, Flag(config, "tokenizer_config", "add_bos_token", !spec.prefix.empty()));
+  spec.prefix.clear();
+  if (add_bos && spec.bos) spec.prefix = {*spec.bos};
+  if (add_bos && !spec.bos) return Error(Code::kDataLoss, "'add_bos_token': set, but there is no bos_token");
   return {};
 }
 
 // One id or several.
-Status ReadEnds(const Json* value, VocabularySpec& spec) {
+Status ReadEnds(const Json* value, TokenizerSpec& spec) {
   if (IsAbsent(value)) return {};
   const auto vocab = static_cast<uint32_t>(spec.tokens.size());
   const Json::Array one = value->is_array() ? Json::Array() : Json::Array{*value};
@@ -330,12 +340,12 @@ Result<Json> ParseSmallJson(const NamedFile& file) {
   return json;
 }
 
-Result<VocabularySpec> VocabularyFromTokenizerJson(const TokenizerFiles& files, const Json* config_eos, uint32_t vocab) {
+Result<TokenizerSpec> TokenizerSpecFromJson(const TokenizerFiles& files, const Json* config_eos, uint32_t vocab) {
   if (files.tokenizer.name.empty()) return Error(Code::kNotFound, "{}: missing", kTokenizerFile);
   if (vocab > text::kMaxVocabularyTokens) {
     return Error(Code::kResourceExhausted, "{} tokens, expected at most {}", vocab, text::kMaxVocabularyTokens);
   }
-  VocabularySpec spec;
+  TokenizerSpec spec;
   {
     auto root = Json::Parse(files.tokenizer.text(), kTokenizerLimits);
     if (!root.ok()) return root.status().Within(files.tokenizer.name);

@@ -28,7 +28,7 @@ Result<Json> ParseSmallJson(const NamedFile& file);
 
 // `vocab` is the number of rows of the model's embedding: ids beyond those of the file become unused tokens, a larger id is an error.
 // kNotFound without tokenizer.json. `config_eos` is eos_token_id of config.json, for where there is no generation_config.json; may be
-// null. end_of_sequence as VocabularyFromGguf fills it. Messages begin with the name of the file.
-Result<text::VocabularySpec> VocabularyFromTokenizerJson(const TokenizerFiles& files, const Json* config_eos, uint32_t vocab);
+// null. end_of_sequence as TokenizerSpecFromGguf fills it. Messages begin with the name of the file.
+Result<text::TokenizerSpec> TokenizerSpecFromJson(const TokenizerFiles& files, const Json* config_eos, uint32_t vocab);
 
 }  // namespace millrace::model

@@ -12,10 +12,10 @@ namespace millrace::model {
 
 namespace {
 
+using text::TokenizerSpec;
 using text::TokenType;
-using text::VocabularySpec;
 
-TokenType TypeOf(const VocabularySpec& spec, size_t id) {
+TokenType TypeOf(const TokenizerSpec& spec, size_t id) {
   return spec.token_types.empty() ? TokenType::kNormal : spec.token_types[id];
 }
 
@@ -51,8 +51,8 @@ Json PreTokenizerOf(const text::NamedPreTokenizer::Stages& stages) {
 }
 
 // The beginning of sequence before the text, where the model expects it.
-Json PostProcessorOf(const VocabularySpec& spec) {
-  if (!spec.add_bos || !spec.bos) return ByteLevel();
+Json PostProcessorOf(const TokenizerSpec& spec) {
+  if (spec.prefix.empty() || !spec.bos) return ByteLevel();
   const std::string& bos = spec.tokens[static_cast<size_t>(*spec.bos)];
   const auto special = [&bos] {
     return Json(Json::Object{{"SpecialToken", Json(Json::Object{{"id", Json(bos)}, {"type_id", Json(0)}})}});
@@ -70,7 +70,7 @@ Json PostProcessorOf(const VocabularySpec& spec) {
 }
 
 // Padding of the table has no place in the file; ids beyond it are unused again when it is read.
-std::string TokenizerJson(const VocabularySpec& spec, const text::NamedPreTokenizer::Stages& stages) {
+std::string TokenizerJson(const TokenizerSpec& spec, const text::NamedPreTokenizer::Stages& stages) {
   Json::Object vocab;
   Json::Array added;
   std::set<std::string_view> seen;
@@ -81,7 +81,9 @@ std::string TokenizerJson(const VocabularySpec& spec, const text::NamedPreTokeni
     if (IsAdded(type)) added.push_back(AddedToken(id, spec.tokens[id], type));
   }
   Json::Array merges;
-  for (const std::string& merge : spec.merges) merges.emplace_back(merge);
+  for (const text::Merge& merge : std::get<text::BpeModel>(spec.model).merges) {
+    merges.emplace_back(merge.both.substr(0, merge.left_bytes) + " " + merge.both.substr(merge.left_bytes));
+  }
   const Json model(Json::Object{{"type", Json("BPE")},
                                 {"dropout", Json()},
                                 {"unk_token", Json()},
@@ -104,8 +106,8 @@ std::string TokenizerJson(const VocabularySpec& spec, const text::NamedPreTokeni
       .Write();
 }
 
-std::string TokenizerConfig(const VocabularySpec& spec, const std::string& chat_template) {
-  Json out(Json::Object{{"add_bos_token", Json(spec.add_bos)}, {"add_prefix_space", Json(false)}});
+std::string TokenizerConfig(const TokenizerSpec& spec, const std::string& chat_template) {
+  Json out(Json::Object{{"add_bos_token", Json(!spec.prefix.empty())}, {"add_prefix_space", Json(false)}});
   const std::pair<const char*, std::optional<TokenId>> specials[] = {
       {"bos_token", spec.bos}, {"eos_token", spec.eos}, {"unk_token", spec.unk}, {"pad_token", spec.pad}};
   for (const auto& [key, id] : specials) out.Set(key, id ? Json(spec.tokens[static_cast<size_t>(*id)]) : Json());
@@ -115,7 +117,7 @@ std::string TokenizerConfig(const VocabularySpec& spec, const std::string& chat_
   return out.WriteIndented() + "\n";
 }
 
-std::string GenerationConfig(const VocabularySpec& spec) {
+std::string GenerationConfig(const TokenizerSpec& spec) {
   Json out(Json::Object{});
   if (spec.bos) out.Set("bos_token_id", Json(int64_t{*spec.bos}));
   Json::Array ends;
@@ -127,9 +129,13 @@ std::string GenerationConfig(const VocabularySpec& spec) {
 
 }  // namespace
 
-Result<std::map<std::string, std::string>> TokenizerFilesOf(const VocabularySpec& spec, const std::string& chat_template) {
-  if (spec.add_space_prefix) return Error(Code::kUnsupported, "a space before the text, which this build does not write");
-  ASSIGN_OR_RETURN(const auto stages, text::NamedPreTokenizer::StagesOf(spec.pre_tokenizer));
+Result<std::map<std::string, std::string>> TokenizerFilesOf(const TokenizerSpec& spec, const std::string& chat_template) {
+  const auto* model = std::get_if<text::BpeModel>(&spec.model);
+  if (model == nullptr || !model->byte_level) return Error(Code::kUnsupported, "a tokenizer that is not byte-level BPE");
+  text::NamedPreTokenizer::Stages stages{{}, model->ignore_merges};
+  for (const text::PreTokenizerStep& step : spec.pre_tokenizers) {
+    if (const auto* split = std::get_if<text::PatternSplit>(&step)) stages.patterns.push_back(split->pattern.text);
+  }
   return std::map<std::string, std::string>{{std::string(kTokenizerFile), TokenizerJson(spec, stages)},
                                             {std::string(kTokenizerConfigFile), TokenizerConfig(spec, chat_template)},
                                             {std::string(kGenerationConfigFile), GenerationConfig(spec)}};

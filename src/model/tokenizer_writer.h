@@ -9,8 +9,8 @@
 
 namespace millrace::model {
 
-// File name -> content: tokenizer.json, tokenizer_config.json, generation_config.json. What VocabularyFromTokenizerJson reads from them is
+// File name -> content: tokenizer.json, tokenizer_config.json, generation_config.json. What TokenizerSpecFromJson reads from them is
 // `spec` again. kUnsupported for a pre-tokenizer or a flag that tokenizer.json cannot tell.
-Result<std::map<std::string, std::string>> TokenizerFilesOf(const text::VocabularySpec& spec, const std::string& chat_template);
+Result<std::map<std::string, std::string>> TokenizerFilesOf(const text::TokenizerSpec& spec, const std::string& chat_template);
 
 }  // namespace millrace::model

@@ -7,6 +7,6 @@ namespace millrace::model {
 
 // Adds the control and user-defined tokens that are known to end a turn ("<|im_end|>" and the like) to end_of_sequence, which is sorted
 // then, each id once.
-void AddTurnEnds(text::VocabularySpec& spec);
+void AddTurnEnds(text::TokenizerSpec& spec);
 
 }  // namespace millrace::model

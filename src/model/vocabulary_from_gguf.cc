@@ -9,14 +9,15 @@
 
 #include "base/types.h"
 #include "model/turn_ends.h"
+#include "text/named_pretokenizer.h"
 #include "weights/shown_text.h"
 
 namespace millrace::model {
 
 namespace {
 
+using text::TokenizerSpec;
 using text::TokenType;
-using text::VocabularySpec;
 using weights::GgufFile;
 
 constexpr size_t kMaxTemplateBytes = 1U << 20;
@@ -60,7 +61,7 @@ Result<TokenType> TokenTypeFromGguf(int32_t type) {
   }
 }
 
-Status ReadTokenTypes(const GgufFile& file, VocabularySpec& spec) {
+Status ReadTokenTypes(const GgufFile& file, TokenizerSpec& spec) {
   constexpr std::string_view kKey = "tokenizer.ggml.token_type";
   if (!file.Has(kKey)) return {};
   ASSIGN_OR_RETURN(const auto types, file.GetI32Array(kKey));
@@ -83,7 +84,7 @@ Result<std::optional<TokenId>> ReadTokenId(const GgufFile& file, std::string_vie
   return std::optional<TokenId>(static_cast<TokenId>(id));
 }
 
-Status ReadSpecialIds(const GgufFile& file, VocabularySpec& spec) {
+Status ReadSpecialIds(const GgufFile& file, TokenizerSpec& spec) {
   const size_t tokens = spec.tokens.size();
   ASSIGN_OR_RETURN(spec.bos, ReadTokenId(file, "tokenizer.ggml.bos_token_id", tokens));
   ASSIGN_OR_RETURN(spec.eos, ReadTokenId(file, "tokenizer.ggml.eos_token_id", tokens));
@@ -100,19 +101,19 @@ Status ReadSpecialIds(const GgufFile& file, VocabularySpec& spec) {
   return {};
 }
 
-Status ReadFlags(const GgufFile& file, VocabularySpec& spec) {
-  const bool bos_by_default = std::find(kBosByDefault.begin(), kBosByDefault.end(), spec.pre_tokenizer) != kBosByDefault.end();
-  ASSIGN_OR_RETURN(spec.add_bos, file.GetBoolOr("tokenizer.ggml.add_bos_token", bos_by_default));
-  if (spec.add_bos && !spec.bos) {
+Status ReadFlags(const GgufFile& file, std::string_view pre, TokenizerSpec& spec) {
+  const bool bos_by_default = std::find(kBosByDefault.begin(), kBosByDefault.end(), pre) != kBosByDefault.end();
+  ASSIGN_OR_RETURN(const bool add_bos, file.GetBoolOr("tokenizer.ggml.add_bos_token", bos_by_default));
+  if (add_bos && !spec.bos) {
     return Error(Code::kDataLoss, "metadata 'tokenizer.ggml.add_bos_token': set, but there is no tokenizer.ggml.bos_token_id");
   }
-  ASSIGN_OR_RETURN(spec.add_space_prefix, file.GetBoolOr("tokenizer.ggml.add_space_prefix", false));
+  if (add_bos) spec.prefix = {*spec.bos};
   return {};
 }
 
 }  // namespace
 
-Result<VocabularySpec> VocabularyFromGguf(const GgufFile& file, uint32_t vocab) {
+Result<TokenizerSpec> TokenizerSpecFromGguf(const GgufFile& file, uint32_t vocab) {
   if (!file.Has("tokenizer.ggml.model")) return Error(Code::kNotFound, "metadata 'tokenizer.ggml.model': missing");
   ASSIGN_OR_RETURN(const auto kind, file.GetString("tokenizer.ggml.model"));
   if (kind != "gpt2") {
@@ -120,21 +121,37 @@ Result<VocabularySpec> VocabularyFromGguf(const GgufFile& file, uint32_t vocab) 
                  "metadata 'tokenizer.ggml.model': '{}' is not supported; this build knows: gpt2 (byte-level BPE)",
                  weights::ShownText(kind));
   }
-  VocabularySpec spec;
-  spec.kind = text::VocabularyKind::kByteLevelBpe;
+  TokenizerSpec spec;
   ASSIGN_OR_RETURN(spec.tokens, CopyStrings(file, "tokenizer.ggml.tokens", text::kMaxVocabularyTokens));
   if (spec.tokens.size() != vocab) {
     return Error(Code::kDataLoss, "metadata 'tokenizer.ggml.tokens': {} tokens, but the model's embedding has {} rows",
                  spec.tokens.size(), vocab);
   }
-  ASSIGN_OR_RETURN(spec.merges, CopyStrings(file, "tokenizer.ggml.merges", text::kMaxVocabularyMerges));
-  spec.pre_tokenizer = "default";
+  std::string pre = "default";
   if (file.Has("tokenizer.ggml.pre")) {
-    ASSIGN_OR_RETURN(spec.pre_tokenizer, file.GetString("tokenizer.ggml.pre"));
+    ASSIGN_OR_RETURN(pre, file.GetString("tokenizer.ggml.pre"));
   }
+  ASSIGN_OR_RETURN(const auto stages, text::NamedPreTokenizer::StagesOf(pre));
+  for (const std::string& pattern : stages.patterns) spec.pre_tokenizers.emplace_back(text::PatternSplit{{pattern, true}});
+  ASSIGN_OR_RETURN(const bool space, file.GetBoolOr("tokenizer.ggml.add_space_prefix", false));
+  spec.pre_tokenizers.emplace_back(text::ByteLevelSplit{.add_prefix_space = space, .use_regex = false});
+  text::BpeModel model;
+  model.byte_level = true;
+  model.ignore_merges = stages.whole_words_first;
+  ASSIGN_OR_RETURN(const auto merges, CopyStrings(file, "tokenizer.ggml.merges", text::kMaxVocabularyMerges));
+  for (const std::string& merge : merges) {
+    const size_t at = merge.find(' ', 1);
+    if (at == std::string::npos || at + 1 == merge.size()) {
+      return Error(Code::kDataLoss, "metadata 'tokenizer.ggml.merges': merge {}: expected 'left right', found '{}'",
+                   model.merges.size(), weights::ShownText(merge));
+    }
+    model.merges.push_back({merge.substr(0, at) + merge.substr(at + 1), static_cast<uint32_t>(at)});
+  }
+  spec.model = std::move(model);
+  spec.decoders = {text::ByteLevelDecoder{}};
   RETURN_IF_ERROR(ReadTokenTypes(file, spec));
   RETURN_IF_ERROR(ReadSpecialIds(file, spec));
-  RETURN_IF_ERROR(ReadFlags(file, spec));
+  RETURN_IF_ERROR(ReadFlags(file, pre, spec));
   return spec;
 }
 

@@ -28,11 +28,11 @@ GgufBuilder Sample() {
   return builder;
 }
 
-Result<text::VocabularySpec> Read(const GgufBuilder& builder, uint32_t vocab = 7) {
+Result<text::TokenizerSpec> Read(const GgufBuilder& builder, uint32_t vocab = 7) {
   const std::string image = builder.Build();
   const auto file = GgufFile::Parse(AsBytes(image));
   if (!file.ok()) return file.status();
-  return VocabularyFromGguf(*file, vocab);  // copies: may outlive the image
+  return TokenizerSpecFromGguf(*file, vocab);  // copies: may outlive the image
 }
 
 TEST(VocabularyFromGguf, FillsTheSpecification) {
@@ -43,8 +43,8 @@ TEST(VocabularyFromGguf, FillsTheSpecification) {
   const auto spec = Read(builder);
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   EXPECT_EQ(spec->tokens, kTokens);
-  EXPECT_EQ(spec->merges, (std::vector<std::string>{"a b"}));
-  EXPECT_EQ(spec->pre_tokenizer, "smollm");
+  ASSERT_EQ(std::get<text::BpeModel>(spec->model).merges.size(), 1U);
+  EXPECT_EQ(std::get<text::BpeModel>(spec->model).merges[0].both, "ab");
   EXPECT_EQ(spec->token_types,
             (std::vector<TokenType>{TokenType::kControl, TokenType::kControl, TokenType::kUserDefined, TokenType::kNormal,
                                     TokenType::kByte, TokenType::kUnused, TokenType::kNormal}));
@@ -52,8 +52,7 @@ TEST(VocabularyFromGguf, FillsTheSpecification) {
   EXPECT_EQ(spec->eos, 2);
   EXPECT_EQ(spec->unk, 0);
   EXPECT_EQ(spec->pad, 2);
-  EXPECT_TRUE(spec->add_bos);
-  EXPECT_TRUE(spec->add_space_prefix);
+  EXPECT_EQ(spec->prefix, std::vector<TokenId>{1});
   EXPECT_EQ(spec->end_of_sequence, (std::vector<TokenId>{0, 2}));
 }
 
@@ -62,10 +61,9 @@ TEST(VocabularyFromGguf, OptionalKeysMayBeAbsent) {
   builder.String("tokenizer.ggml.model", "gpt2").Strings("tokenizer.ggml.tokens", kTokens).Strings("tokenizer.ggml.merges", {});
   const auto spec = Read(builder);
   ASSERT_TRUE(spec.ok()) << spec.status().message();
-  EXPECT_EQ(spec->pre_tokenizer, "default");
   EXPECT_TRUE(spec->token_types.empty());
   EXPECT_FALSE(spec->bos || spec->eos || spec->unk || spec->pad);
-  EXPECT_FALSE(spec->add_bos || spec->add_space_prefix);
+  EXPECT_TRUE(spec->prefix.empty());
   EXPECT_TRUE(spec->end_of_sequence.empty());
 }
 
@@ -81,9 +79,9 @@ TEST(VocabularyFromGguf, LlamaThreeFilesExpectTheirBosUnlessTheySayOtherwise) {
   GgufBuilder builder;
   builder.String("tokenizer.ggml.model", "gpt2").String("tokenizer.ggml.pre", "llama-bpe").U32("tokenizer.ggml.bos_token_id", 1);
   builder.Strings("tokenizer.ggml.tokens", kTokens).Strings("tokenizer.ggml.merges", {});
-  EXPECT_TRUE(Read(builder)->add_bos);
+  EXPECT_EQ(Read(builder)->prefix, std::vector<TokenId>{1});
   builder.Bool("tokenizer.ggml.add_bos_token", false);
-  EXPECT_FALSE(Read(builder)->add_bos);
+  EXPECT_TRUE(Read(builder)->prefix.empty());
 }
 
 TEST(VocabularyFromGguf, ErrorsNameTheKey) {

@@ -25,11 +25,8 @@ struct Compiled {
 };
 
 Result<Compiled> Compile(const TokenizerSpec& spec) {
-  VocabularySpec vocabulary;
-  vocabulary.tokens = spec.tokens;
-  vocabulary.token_types = spec.token_types;
   Compiled out;
-  ASSIGN_OR_RETURN(out.vocabulary, Vocabulary::Build(std::move(vocabulary)));
+  ASSIGN_OR_RETURN(out.vocabulary, Vocabulary::Build(spec));
   ASSIGN_OR_RETURN(out.model, SubwordModel::Create(spec, *out.vocabulary));
   return out;
 }

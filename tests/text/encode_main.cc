@@ -13,7 +13,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/utf8.h"
 #include "model/model_files.h"
 #include "model/model_source.h"
 #include "model/model_text.h"
@@ -22,11 +21,11 @@
 namespace millrace::text {
 namespace {
 
-Result<VocabularySpec> ReadSpec(const char* path) {
+Result<TokenizerSpec> ReadSpec(const char* path) {
   ASSIGN_OR_RETURN(const auto opened, model::OpenedModelFiles::Open(path));
   ASSIGN_OR_RETURN(const auto mapped, opened.Map());
   ASSIGN_OR_RETURN(const auto source, model::ModelSource::Parse(mapped.files()));
-  return model::VocabularyOf(source, std::nullopt);
+  return model::TokenizerSpecOf(source, std::nullopt);
 }
 
 double MillisecondsSince(std::chrono::steady_clock::time_point start) {
@@ -54,15 +53,6 @@ int Bench(const Tokenizer& tokenizer, const char* path) {
   return 0;
 }
 
-// What encoding and decoding keep of `text`: all bytes that have a token.
-std::string Encodable(const Vocabulary& vocabulary, std::string_view text) {
-  std::string out;
-  for (const char byte : text) {
-    if (vocabulary.ByteToken(static_cast<uint8_t>(byte)) != kNoToken) out.push_back(byte);
-  }
-  return Utf8Sanitize(out);
-}
-
 int EncodeAll(const Tokenizer& tokenizer, bool parse_special) {
   uint32_t length = 0;
   std::string text;
@@ -74,10 +64,6 @@ int EncodeAll(const Tokenizer& tokenizer, bool parse_special) {
       std::fprintf(stderr, "%s\n", ids.status().ToString().c_str());
       return 1;
     }
-    if (tokenizer.Decode(*ids, true) != Encodable(tokenizer.vocabulary(), text)) {
-      std::fprintf(stderr, "decoding does not give the text back: %s\n", text.c_str());
-      return 1;
-    }
     const auto count = static_cast<uint32_t>(ids->size());
     std::fwrite(&count, sizeof(count), 1, stdout);
     std::fwrite(ids->data(), sizeof(TokenId), ids->size(), stdout);
@@ -87,20 +73,18 @@ int EncodeAll(const Tokenizer& tokenizer, bool parse_special) {
 
 int Main(int argc, char** argv) {
   if (argc < 2) return 2;
-  Result<VocabularySpec> spec = ReadSpec(argv[1]);
+  const Result<TokenizerSpec> spec = ReadSpec(argv[1]);
   if (!spec.ok()) {
     std::fprintf(stderr, "%s\n", spec.status().ToString().c_str());
     return 1;
   }
   const auto start = std::chrono::steady_clock::now();
-  const auto vocabulary = Vocabulary::Build(std::move(spec).value());
-  const double vocabulary_ms = MillisecondsSince(start);
-  const auto tokenizer = vocabulary.ok() ? Tokenizer::Create(*vocabulary) : vocabulary.status();
+  const auto tokenizer = Tokenizer::Create(*spec);
   if (!tokenizer.ok()) {
     std::fprintf(stderr, "%s\n", tokenizer.status().ToString().c_str());
     return 1;
   }
-  std::fprintf(stderr, "vocabulary %.1f ms, tokenizer %.1f ms\n", vocabulary_ms, MillisecondsSince(start) - vocabulary_ms);
+  std::fprintf(stderr, "tokenizer %.1f ms\n", MillisecondsSince(start));
   const std::string_view mode = argc > 2 ? argv[2] : "";
   if (mode == "--bench" && argc > 3) return Bench(**tokenizer, argv[3]);
   return EncodeAll(**tokenizer, mode == "--special");
