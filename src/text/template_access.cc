@@ -128,6 +128,10 @@ Result<Found> FindAttribute(const Value& value, std::string_view name, Runtime& 
     ASSIGN_OR_RETURN(Value attribute, value.As<LoopObject>().Attribute(name));
     return Found{!attribute.Is(Kind::kUndefined) || attribute.object() != nullptr, std::move(attribute)};
   }
+  if (value.Is(Kind::kFunction) && value.As<Method>().name == "dict" && name == "fromkeys") {
+    return Found{true,
+                 Value::FromObject(Kind::kFunction, std::make_shared<Method>(&runtime.budget, Value(), "dict.fromkeys", 1))};
+  }
   if (value.Is(Kind::kCycler) && name == "current") {
     const auto& cycler = value.As<Cycler>();
     return Found{true, cycler.items[cycler.position]};

@@ -9,7 +9,7 @@
 
 namespace millrace::text::jinja {
 
-Evaluator::Evaluator(const Program& program, int64_t now)
+Evaluator::Evaluator(const Program& program, std::chrono::microseconds now)
     : program_(program), budget_(program.limits), runtime_{.budget = budget_, .now = now, .namespaces = namespaces_} {}
 
 Result<std::string> Evaluator::Run(const Json& context) {
@@ -285,6 +285,7 @@ Status Evaluator::AssignAttribute(const Target& target, const Value& value) {
                    Error(Code::kInvalidArgument, "cannot assign an attribute of a value of type {}, only of a namespace",
                          space->type_name()));
   }
+  RETURN_IF_ERROR(Located(target.position, CheckMemberName(target.attribute)));
   auto& members = space->As<Namespace>().members;
   RETURN_IF_ERROR(Located(target.position, budget_.Charge(1 + members.size() / 16)));
   for (auto& [name, member] : members) {
