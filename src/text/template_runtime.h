@@ -52,10 +52,13 @@ struct LoopObject : Object {
   using Object::Object;
   virtual Result<Value> Attribute(std::string_view name) = 0;  // undefined when there is none of that name
   virtual Result<Value> Call(std::string_view method, const CallArguments& arguments) = 0;
+  virtual Result<Value> Recurse(const CallArguments& arguments) = 0;  // the loop itself, called
 };
 
 // value.name: attributes and methods first, then items. `name` is a string.
 Result<Value> GetAttribute(const Value& value, const Value& name, Runtime& runtime);
+// value.name without items: undefined for the keys of a dict. `name` is a string.
+Result<Value> GetOwnAttribute(const Value& value, const Value& name, Runtime& runtime);
 // value[key]: items first, then attributes where key is a string.
 Result<Value> GetItem(const Value& value, const Value& key, Runtime& runtime);
 // Follows a path such as "function.name" or "0.id", as filters name attributes; a number is one step.
