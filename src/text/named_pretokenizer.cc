@@ -63,7 +63,7 @@ struct PropertyClass {
 };
 
 const PropertyClass kPropertyClasses[] = {
-    {R"(\p{L})", kLetterRanges, false},  {R"(\p{N})", kNumberRanges, false}, {R"(\p{P})", kPunctuationRanges, false},
+    {R"(\p{L})", kLRanges, false},       {R"(\p{N})", kNRanges, false},      {R"(\p{P})", kPRanges, false},
     {R"(\s)", kWhiteSpaceRanges, false}, {R"(\S)", kWhiteSpaceRanges, true},
 };
 

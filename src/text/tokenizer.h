@@ -1,8 +1,7 @@
-// Text to token ids and back, byte-level BPE, exact against the Python package `tokenizers`.
+// Text to token ids and back, exact against the Python package `tokenizers` (SentencePiece for the models that follow it).
 //
-// Encode takes special tokens out first (leftmost, longest), cuts the rest with the pre-tokenizer, and merges each piece by rank.
-// Work is O(n log n) in the bytes of the longest piece and linear in everything else, whatever the text: there is no cache that
-// could be poisoned and no input that makes merging quadratic.
+// Encode takes added tokens out, normalizes the text between them, cuts it into pieces, and gives each piece to the model. Work is linear in the
+// text but for O(n log n) in the bytes of the longest piece, whatever the text: no input makes merging quadratic.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +14,12 @@
 
 #include "base/status.h"
 #include "base/types.h"
-#include "text/byte_merges.h"
-#include "text/named_pretokenizer.h"
-#include "text/special_tokens.h"
+#include "text/added_tokens.h"
+#include "text/normalizer.h"
+#include "text/pretokenizer.h"
+#include "text/subword_model.h"
+#include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
-#include "text/word_table.h"
 
 namespace millrace::text {
 
@@ -54,15 +54,14 @@ class Tokenizer {
 
  private:
   class Run;
-  Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const NamedPreTokenizer> pre_tokenizer,
-            ByteMerges merges);
+  Tokenizer() = default;
 
-  std::shared_ptr<const Vocabulary> vocabulary_;  // shared: decoders of running streams outlive a model that is being unloaded
-  std::unique_ptr<const NamedPreTokenizer> pre_tokenizer_;
-  ByteMerges merges_;
-  SpecialTokens all_special_;    // control and user-defined
-  SpecialTokens plain_special_;  // user-defined only
-  WordTable words_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  std::unique_ptr<const Normalizer> normalizer_;
+  std::unique_ptr<const PreTokenizer> pre_tokenizer_;
+  std::unique_ptr<const SubwordModel> model_;
+  std::unique_ptr<const AddedTokens> all_added_;    // control and user-defined
+  std::unique_ptr<const AddedTokens> plain_added_;  // user-defined only
 };
 
 }  // namespace millrace::text
