@@ -214,6 +214,11 @@ Result<std::string_view> ChatTemplates::SourceFor(const ChatInput& input) const 
   return std::string_view(entry->text.source);
 }
 
+Result<ChatTraits> ChatTemplates::TraitsFor(const ChatInput& input) const {
+  ASSIGN_OR_RETURN(const Entry* const entry, Choose(input));
+  return entry->traits;
+}
+
 bool ChatTemplates::Reads(const ChatInput& input, std::string_view variable) const {
   const auto entry = Choose(input);
   return entry.ok() && (*entry)->parsed.Mentions(variable);

@@ -58,8 +58,9 @@ class ChatTemplates {
   // The conversation of a client that does not know the model, as the template that it would be rendered with can show it; see FitMessages.
   Result<ChatInput> Fit(ChatInput input) const;
 
-  // The source of the template that this input would be rendered with.
+  // The template that this input would be rendered with: its source, and what it shows.
   Result<std::string_view> SourceFor(const ChatInput& input) const;
+  Result<ChatTraits> TraitsFor(const ChatInput& input) const;
   // Whether that template reads this variable; false where there is no such template.
   bool Reads(const ChatInput& input, std::string_view variable) const;
 

@@ -241,7 +241,7 @@ TEST(ChatFit, OddMembersAreLeftAlone) {
 
 TEST(ChatTraits, CallsAreShownOrNot) {
   EXPECT_FALSE(TraitsOf(Source("chatml"), {}).calls);
-  EXPECT_TRUE(TraitsOf(Source("mistral"), {}).calls);
+  EXPECT_TRUE(TraitsOf(Source("mistral"), {{"bos_token", Json("<s>")}, {"eos_token", Json("</s>")}}).calls);
   EXPECT_TRUE(TraitsOf(Source("deepseek"), {}).calls);
   EXPECT_TRUE(TraitsOf(Source("deepseek"), {}).needs_content);
   EXPECT_FALSE(TraitsOf(Source("qwen_reasoning"), {}).needs_content);
