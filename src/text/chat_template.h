@@ -61,4 +61,11 @@ class ChatTemplate {
   std::shared_ptr<const jinja::Program> program_;
 };
 
+// What Render takes for the present from now on, in the whole process. To be called before other threads render.
+void FreezeTemplateClock(int64_t unix_seconds);
+
+// For terminals: the line of the source that a message of Parse or Render names, and a caret below the place, each after a newline.
+// Empty when the message names none.
+std::string ShowTemplatePlace(std::string_view source, std::string_view message);
+
 }  // namespace millrace::text

@@ -71,7 +71,7 @@ class Golden : public testing::Test {
 TEST_F(Golden, Templates) {
   size_t count = 0;
   for (const auto& [name, results] : golden_.Find("templates")->members()) {
-    const std::string source = ReadFile("templates/" + name + ".jinja");
+    const std::string source = ReadFile("template_samples/" + name + ".jinja");
     for (const auto& [context, expected] : results.members()) {
       SCOPED_TRACE(name + " with context " + context);
       Check(source, *golden_.Find("contexts")->Find(context), expected.items(), 0);
@@ -113,38 +113,41 @@ TEST(ChatTemplate, RaiseExceptionPassesOnItsWords) {
 }
 
 TEST(ChatTemplate, RefusesWhatItDoesNotImplement) {
-  for (const char* source : {"{% include 'x' %}",
-                             "{% extends 'x' %}",
-                             "{% block a %}{% endblock %}",
-                             "{% import 'x' as y %}",
-                             "{% autoescape true %}{% endautoescape %}",
-                             "{% for x in [] recursive %}{% endfor %}",
-                             "{{ x | urlize }}",
-                             "{% if 1 %}{{ x | from_json }}{% endif %}",
-                             "{{ x | pprint }}",
-                             "{{ x | groupby('a') }}",
-                             "{{ é }}",
-                             "{{ 99999999999999999999 }}",
-                             "{{ 1 if 2 if 3 }}",
-                             "{{ {}.items }}",
-                             "{{ 'a'.encode() }}",
-                             "{{ [1]|map('upper') }}",
-                             "{{ ('<'|safe).upper() }}",
-                             "{{ self }}",
-                             "{{ -2 ** x }}",
-                             "{{ '\\ud800' }}",
-                             "{{ strftime_now('%Q') }}",
-                             "{% for i in [1] %}{% macro f() %}{% endmacro %}"
-                             "{% set ns = namespace(f=f) %}{{ ns.f() }}{% endfor %}{{ lipsum() }}"}) {
+  for (const char* source :
+       {"{% include 'x' %}",
+        "{% extends 'x' %}",
+        "{% block a %}{% endblock %}",
+        "{% import 'x' as y %}",
+        "{% autoescape true %}{% endautoescape %}",
+        "{{ x | urlize }}",
+        "{% if 1 %}{{ x | from_json }}{% endif %}",
+        "{{ x | pprint }}",
+        "{{ [] | groupby('a', default=1) }}",
+        "{{ é }}",
+        "{{ 99999999999999999999 }}",
+        "{{ 1[2:] }}",
+        "{{ x.__class__ }}",
+        "{{ {}.items }}",
+        "{{ 'a'.encode() }}",
+        "{{ [1]|map('upper') }}",
+        "{{ ('<'|safe).upper() }}",
+        "{{ self }}",
+        "{{ -2 ** x }}",
+        "{{ '\\ud800' }}",
+        "{{ strftime_now('%Q') }}",
+        "{% set ns = namespace() %}{% for a in [1] %}{% for b in [1] recursive %}{% set ns.l = loop %}{% endfor %}{% endfor %}"
+        "{{ ns.l([1]) }}",
+        "{% for i in [1] %}{% macro f() %}{% endmacro %}"
+        "{% set ns = namespace(f=f) %}{{ ns.f() }}{% endfor %}{{ lipsum() }}"}) {
     EXPECT_EQ(CodeOf(source), Code::kUnsupported) << source << "\n" << ErrorOf(source);
   }
 }
 
-TEST(ChatTemplate, IntegersOutsideOf64BitsAreErrors) {
+TEST(ChatTemplate, IntegersOutsideOf64BitsAreRefused) {
   for (const char* source :
        {"{{ 9223372036854775807 + 1 }}", "{{ -9223372036854775807 - 2 }}", "{{ 2 ** 63 }}", "{{ 3037000500 * 3037000500 }}",
         "{{ (0 - 9223372036854775807 - 1) // -1 }}", "{{ 1e300 | int }}", "{{ (0 - 9223372036854775807 - 1) | abs }}"}) {
-    EXPECT_EQ(CodeOf(source), Code::kInvalidArgument) << source;
+    EXPECT_EQ(CodeOf(source), Code::kUnsupported) << source;
   }
   const Json big = Parsed(R"({"big": 18446744073709551615})");
   EXPECT_EQ(*Render("{{ big }}|{{ big | tojson }}|{{ big == big }}|{{ big > 1 }}", big),
@@ -165,6 +168,9 @@ TEST(ChatTemplate, BudgetsStopRunawayTemplates) {
         "{% set ns = namespace(x=[1]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}",
         "{% set ns = namespace(x=(1,)) %}{% for i in range(90) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+        "{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{% set x = s.find('aaaaaaaaaaaaaaab') %}{% endfor %}",
+        "{% set s = '9' * 1000000 %}{% for i in range(100000) %}{% set x = s | float %}{% endfor %}",
         "{{ '%1000000d' % 1 * 10000 }}",
         "{{ 'a'.center(99999999999) }}",
         "{{ 'a' | indent(99999999999) }}",
@@ -204,9 +210,9 @@ TEST(ChatTemplate, NestingIsBounded) {
        {"{{ " + nested("(", "1", ")", 5000) + " }}", "{{ " + nested("[", "1", "]", 5000) + " }}",
         "{{ " + nested("{1:", "1", "}", 5000) + " }}", "{{ " + nested("not ", "1", "", 5000) + " }}",
         "{{ " + nested("- ", "1", "", 5000) + " }}", "{{ " + nested("x[", "1", "]", 5000) + " }}",
-        "{{ " + nested("f(", "1", ")", 5000) + " }}", "{{ " + nested("1 if 1 else ", "1", "", 5000) + " }}",
-        nested("{% if 1 %}", "", "{% endif %}", 5000), "{% set " + nested("(", "a", ")", 5000) + " = 1 %}",
-        "{% for " + nested("(", "a", ")", 5000) + " in x %}{% endfor %}"}) {
+        "{{ " + nested("f(", "1", ")", 5000) + " }}", "{{ " + nested("1 if ", "1", "", 5000) + " }}",
+        "{{ " + nested("1 if 1 else ", "1", "", 5000) + " }}", nested("{% if 1 %}", "", "{% endif %}", 5000),
+        "{% set " + nested("(", "a", ")", 5000) + " = 1 %}", "{% for " + nested("(", "a", ")", 5000) + " in x %}{% endfor %}"}) {
     EXPECT_EQ(CodeOf(source), Code::kResourceExhausted) << source.substr(0, 40);
   }
 }
@@ -234,6 +240,24 @@ TEST(ChatTemplate, ContextMustBeAnObjectOfUtf8) {
   Json deep(Json::Array{});
   for (int i = 0; i < 200; ++i) deep = Json(Json::Array{deep});
   EXPECT_EQ(Render("{{ a }}", Json(Json::Object{{"a", deep}})).status().code(), Code::kResourceExhausted);
+}
+
+TEST(ChatTemplate, ShowsThePlaceOfAnError) {
+  const auto shown = [](const std::string& source) { return ShowTemplatePlace(source, ErrorOf(source)); };
+  EXPECT_EQ(shown("a\r\né{{ b.c }}\nd"), "\n  é{{ b.c }}\n       ^");
+  EXPECT_EQ(shown("\t{% if %}"), "\n   {% if %}\n         ^");
+  EXPECT_EQ(shown(std::string(200, 'x') + "{{ 1 + }}" + std::string(200, 'y')),
+            "\n  " + std::string(52, 'x') + "{{ 1 + }}" + std::string(39, 'y') + "\n  " + std::string(59, ' ') + "^");
+  EXPECT_EQ(ShowTemplatePlace("a", "no place"), "");
+  EXPECT_EQ(ShowTemplatePlace("a", "template line 99, column 99: x"), "\n  \n  " + std::string(59, ' ') + "^") << "harmless";
+}
+
+TEST(ChatTemplate, TheClockIsThatOfTheCaller) {
+  const ChatTemplate chat = ChatTemplate::Parse("{{ strftime_now('%Y-%m-%dT%H:%M:%S|%f|%z|%Z|%-d|%3e') }}").value();
+  setenv("TZ", "UTC", 1);
+  tzset();
+  EXPECT_EQ(*chat.RenderAt(Json(Json::Object{}), 1'700'000'000), "2023-11-14T22:13:20|000000|||14| 14");
+  EXPECT_EQ(*chat.RenderAt(Json(Json::Object{}), -1), "1969-12-31T23:59:59|000000|||31| 31");
 }
 
 TEST(ChatTemplate, MissingIsNotNull) {

@@ -68,9 +68,7 @@ bool IsMutator(const Value& value, std::string_view name) {
 bool IsMissingAttribute(const Value& value, std::string_view name) {
   switch (value.kind()) {
     case Kind::kString:
-      return OneOf(name, {"encode", "format_map", "maketrans", "translate", "isidentifier"});
-    case Kind::kDict:
-      return name == "fromkeys";
+      return OneOf(name, {"encode", "maketrans", "translate", "isidentifier"});
     case Kind::kView:
       return OneOf(name, {"mapping", "isdisjoint"});
     case Kind::kBool:
@@ -128,6 +126,13 @@ Result<Found> FindAttribute(const Value& value, std::string_view name, Runtime& 
     ASSIGN_OR_RETURN(Value attribute, value.As<LoopObject>().Attribute(name));
     return Found{!attribute.Is(Kind::kUndefined) || attribute.object() != nullptr, std::move(attribute)};
   }
+  if (value.Is(Kind::kTuple) && value.As<List>().is_group && (name == "grouper" || name == "list")) {
+    return Found{true, value.items()[name == "list" ? 1 : 0]};
+  }
+  if (value.Is(Kind::kFunction) && value.As<Method>().name == "dict" && name == "fromkeys") {
+    return Found{true,
+                 Value::FromObject(Kind::kFunction, std::make_shared<Method>(&runtime.budget, Value(), "dict.fromkeys", 1))};
+  }
   if (value.Is(Kind::kCycler) && name == "current") {
     const auto& cycler = value.As<Cycler>();
     return Found{true, cycler.items[cycler.position]};
@@ -151,12 +156,27 @@ Result<Found> FindItem(const Value& value, const Value& key, Runtime& runtime) {
 
 }  // namespace
 
+namespace {
+
+Status AttributeOfUndefined(const Value& value, const Value& name) {
+  if (!name.str().starts_with("__")) return UndefinedError(value);
+  return Error(Code::kUnsupported, "'{}' of an undefined value is not supported", name.str().substr(0, 100));
+}
+
+}  // namespace
+
 Result<Value> GetAttribute(const Value& value, const Value& name, Runtime& runtime) {
-  if (value.Is(Kind::kUndefined)) return UndefinedError(value);
+  if (value.Is(Kind::kUndefined)) return AttributeOfUndefined(value, name);
   ASSIGN_OR_RETURN(Found attribute, FindAttribute(value, name.str(), runtime));
   if (attribute.found) return std::move(attribute.value);
   ASSIGN_OR_RETURN(Found item, FindItem(value, name, runtime));
   return item.found ? std::move(item.value) : NoAttribute(value, name, runtime);
+}
+
+Result<Value> GetOwnAttribute(const Value& value, const Value& name, Runtime& runtime) {
+  if (value.Is(Kind::kUndefined)) return AttributeOfUndefined(value, name);
+  ASSIGN_OR_RETURN(Found attribute, FindAttribute(value, name.str(), runtime));
+  return attribute.found ? std::move(attribute.value) : NoAttribute(value, name, runtime);
 }
 
 Result<Value> GetItem(const Value& value, const Value& key, Runtime& runtime) {
@@ -182,7 +202,7 @@ Result<Value> GetPath(const Value& value, const Value& path, Runtime& runtime) {
     } else {
       key = Value::String(&runtime.budget, std::string(part));
     }
-    RETURN_IF_ERROR(runtime.budget.Charge(1));
+    RETURN_IF_ERROR(runtime.budget.Charge(4));
     ASSIGN_OR_RETURN(current, GetItem(current, key, runtime));
   }
   return current;

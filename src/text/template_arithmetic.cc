@@ -10,7 +10,7 @@
 namespace millrace::text::jinja {
 namespace {
 
-Status Overflow() { return Error(Code::kInvalidArgument, "the result of the arithmetic does not fit 64 bits"); }
+Status Overflow() { return Error(Code::kUnsupported, "integers beyond 64 bits are not supported in arithmetic"); }
 Status ZeroDivision() { return Error(Code::kInvalidArgument, "division by zero"); }
 
 Result<Value> FromOptional(std::optional<int64_t> value) {
@@ -44,7 +44,9 @@ Result<Value> PowerFloats(double base, double exponent) {
     return Error(Code::kUnsupported, "a negative number to a fractional power is complex");
   }
   const double result = std::pow(base, exponent);
-  if (std::isinf(result) && std::isfinite(base) && std::isfinite(exponent)) return Overflow();
+  if (std::isinf(result) && std::isfinite(base) && std::isfinite(exponent)) {
+    return Error(Code::kInvalidArgument, "the result of the power is too large");
+  }
   return Value::Float(result);
 }
 

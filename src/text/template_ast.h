@@ -42,6 +42,7 @@ struct Postfix {
   const FilterEntry* filter = nullptr;          // null where there is none of that name, in a branch: see template_checks.h
   const TestEntry* test = nullptr;              // likewise
   bool negated = false;                         // is not
+  bool constant = false;                        // kSlice: made of literals alone, value and bounds
 };
 
 enum class ExprKind : uint8_t {
@@ -120,6 +121,7 @@ struct Stmt {
   std::vector<Postfix> filters = {};
   std::vector<std::unique_ptr<Block>> blocks = {};
   std::unique_ptr<MacroDefinition> macro = {};
+  bool recursive = false;                        // kFor: the body may call `loop`
   std::vector<std::vector<NameId>> hidden = {};  // for each block with variables of its own: see template_scopes.h
 };
 

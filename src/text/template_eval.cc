@@ -9,7 +9,7 @@
 
 namespace millrace::text::jinja {
 
-Evaluator::Evaluator(const Program& program, int64_t now)
+Evaluator::Evaluator(const Program& program, std::chrono::microseconds now)
     : program_(program), budget_(program.limits), runtime_{.budget = budget_, .now = now, .namespaces = namespaces_} {}
 
 Result<std::string> Evaluator::Run(const Json& context) {
@@ -165,7 +165,7 @@ Result<Evaluator::Flow> Evaluator::ExecuteStmt(const Stmt& stmt) {
     case StmtKind::kWith:
       return ExecuteWith(stmt);
     case StmtKind::kScope:
-      return ExecuteScoped(stmt, 0);
+      return ExecuteScoped(stmt, 0, Top());
     case StmtKind::kBreak:
       return Flow::kBreak;
     case StmtKind::kContinue:
@@ -182,8 +182,8 @@ Result<Evaluator::Flow> Evaluator::ExecuteIf(const Stmt& stmt) {
   return stmt.blocks.size() > stmt.exprs.size() ? Execute(*stmt.blocks.back()) : Flow::kNormal;
 }
 
-Result<Evaluator::Flow> Evaluator::ExecuteScoped(const Stmt& stmt, size_t index) {
-  RETURN_IF_ERROR(PushScope(Top(), stmt.hidden[index]));
+Result<Evaluator::Flow> Evaluator::ExecuteScoped(const Stmt& stmt, size_t index, size_t outer) {
+  RETURN_IF_ERROR(PushScope(outer, stmt.hidden[index]));
   const Result<Flow> flow = Execute(*stmt.blocks[index]);
   PopScope();
   return flow;
@@ -191,9 +191,13 @@ Result<Evaluator::Flow> Evaluator::ExecuteScoped(const Stmt& stmt, size_t index)
 
 Result<Evaluator::Flow> Evaluator::ExecuteFor(const Stmt& stmt) {
   ASSIGN_OR_RETURN(Value source, Evaluate(*stmt.exprs.front()));
+  return RunLoop(stmt, std::move(source), Top(), 0);
+}
+
+Result<Evaluator::Flow> Evaluator::RunLoop(const Stmt& stmt, Value source, size_t outer, uint32_t level) {
   const Position place = stmt.exprs.front()->position;
   RETURN_IF_ERROR(Located(place, budget_.AllowDepth(source.depth() + 1)));
-  const auto loop = std::make_shared<LoopState>(*this, stmt, std::move(source), Top());
+  const auto loop = std::make_shared<LoopState>(*this, stmt, std::move(source), outer, level);
   RETURN_IF_ERROR(Located(place, loop->Prepare()));
   const Value handle = Value::FromObject(Kind::kLoop, loop);
   bool completed = false;  // an iteration
@@ -201,7 +205,7 @@ Result<Evaluator::Flow> Evaluator::ExecuteFor(const Stmt& stmt) {
     ASSIGN_OR_RETURN(const bool more, Located(place, loop->Next()));
     if (!more) break;
     RETURN_IF_ERROR(Located(place, budget_.Charge(1)));
-    RETURN_IF_ERROR(PushScope(Top(), stmt.hidden.front()));
+    RETURN_IF_ERROR(PushScope(outer, stmt.hidden.front()));
     Bind(kLoopName, handle);
     RETURN_IF_ERROR(Assign(stmt.targets.front(), loop->current()));
     ASSIGN_OR_RETURN(const Flow flow, Execute(*stmt.blocks.front()));
@@ -211,7 +215,7 @@ Result<Evaluator::Flow> Evaluator::ExecuteFor(const Stmt& stmt) {
   }
   loop->End();
   // Jinja runs the else block unless an iteration came to its end; break leaves one early, and so does continue.
-  if (!completed && stmt.blocks.size() > 1) return ExecuteScoped(stmt, 1);
+  if (!completed && stmt.blocks.size() > 1) return ExecuteScoped(stmt, 1, outer);
   return Flow::kNormal;
 }
 
@@ -285,6 +289,7 @@ Status Evaluator::AssignAttribute(const Target& target, const Value& value) {
                    Error(Code::kInvalidArgument, "cannot assign an attribute of a value of type {}, only of a namespace",
                          space->type_name()));
   }
+  RETURN_IF_ERROR(Located(target.position, CheckMemberName(target.attribute)));
   auto& members = space->As<Namespace>().members;
   RETURN_IF_ERROR(Located(target.position, budget_.Charge(1 + members.size() / 16)));
   for (auto& [name, member] : members) {

@@ -1,6 +1,7 @@
 // One render: walks the program with a stack of scopes and writes the output. Made for a single use on a single thread.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -17,7 +18,8 @@ namespace millrace::text::jinja {
 
 class Evaluator {
  public:
-  Evaluator(const Program& program, int64_t now);
+  // `now` counts from 1970.
+  Evaluator(const Program& program, std::chrono::microseconds now);
 
   Result<std::string> Run(const Json& context);
 
@@ -48,8 +50,10 @@ class Evaluator {
   Result<Flow> ExecuteStmt(const Stmt& stmt);
   Result<Flow> ExecuteIf(const Stmt& stmt);
   Result<Flow> ExecuteFor(const Stmt& stmt);
-  // Block `index` in a scope of its own.
-  Result<Flow> ExecuteScoped(const Stmt& stmt, size_t index);
+  // The loop over `source`, in the scope `outer`; `level` as in LoopState.
+  Result<Flow> RunLoop(const Stmt& stmt, Value source, size_t outer, uint32_t level);
+  // Block `index` in a scope of its own inside `outer`.
+  Result<Flow> ExecuteScoped(const Stmt& stmt, size_t index, size_t outer);
   Result<Flow> ExecuteWith(const Stmt& stmt);
   // The output of a block in a scope of its own, through filters; nothing when the block ends by break or continue.
   Result<Flow> Capture(const Stmt& stmt, Value& out);

@@ -188,7 +188,12 @@ Result<Value> Evaluator::ApplySlice(const Value& value, const Postfix& step) {
     if (!*expr) continue;
     ASSIGN_OR_RETURN(*bound, Evaluate(**expr));
   }
-  return Located(step.position, Slice(value, bounds, budget_));
+  Result<Value> slice = Slice(value, bounds, budget_);
+  if (!slice.ok() && step.constant && slice.status().code() == Code::kInvalidArgument) {
+    // Jinja works constants out while compiling, and there some of these are undefined instead.
+    return Located(step.position, Error(Code::kUnsupported, "{}, and this one is constant", slice.status().message()));
+  }
+  return Located(step.position, std::move(slice));
 }
 
 Result<CallArguments> Evaluator::EvaluateArguments(const Arguments& arguments) {
@@ -238,6 +243,8 @@ Result<Value> Evaluator::Call(const Value& callee, const CallArguments& argument
       return CallGlobal(callee.As<Method>().name, arguments, runtime_);
     case Kind::kMethod:
       return CallMethod(callee.As<Method>().receiver, callee.As<Method>().name, arguments, runtime_);
+    case Kind::kLoop:
+      return callee.As<LoopObject>().Recurse(arguments);
     case Kind::kJoiner: {
       auto& joiner = callee.As<Joiner>();
       return std::exchange(joiner.used, true) ? joiner.separator : Value::String(&budget_, "");

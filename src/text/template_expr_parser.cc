@@ -66,19 +66,22 @@ Result<ExprPtr> ExprParser::TupleOrExpression(bool with_conditional) {
 
 Result<ExprPtr> ExprParser::Conditional() {
   ASSIGN_OR_RETURN(ExprPtr value, Or());
-  if (!tokens_.AtName("if")) return value;
-  ExprPtr choice = MakeExpr(ExprKind::kConditional, tokens_.position());
-  tokens_.Skip();
-  ASSIGN_OR_RETURN(ExprPtr condition, Or());
-  choice->operands.push_back(std::move(condition));
-  choice->operands.push_back(std::move(value));
-  if (tokens_.TakeName("else")) {
-    ASSIGN_OR_RETURN(ExprPtr otherwise, Expression());
-    choice->operands.push_back(std::move(otherwise));
-  } else if (tokens_.AtName("if")) {
-    return ErrorAt(Code::kUnsupported, tokens_.position(), "a second 'if' without an 'else' between is not supported");
+  uint32_t nested = 0;  // "a if b if c": each stands inside the next
+  for (; tokens_.AtName("if"); ++depth_, ++nested) {
+    RETURN_IF_ERROR(CheckDepth());
+    ExprPtr choice = MakeExpr(ExprKind::kConditional, tokens_.position());
+    tokens_.Skip();
+    ASSIGN_OR_RETURN(ExprPtr condition, Or());
+    choice->operands.push_back(std::move(condition));
+    choice->operands.push_back(std::move(value));
+    if (tokens_.TakeName("else")) {
+      ASSIGN_OR_RETURN(ExprPtr otherwise, Expression());
+      choice->operands.push_back(std::move(otherwise));
+    }
+    value = std::move(choice);
   }
-  return choice;
+  depth_ -= nested;
+  return value;
 }
 
 Result<ExprPtr> ExprParser::LogicChain(Rule operand, std::string_view word, ExprKind kind) {
@@ -287,9 +290,28 @@ Result<ExprPtr> ExprParser::DictLiteral() {
   return dict;
 }
 
+namespace {
+
+// The recursion follows the nesting of the source.
+bool IsConstant(const Expr& expr) {
+  const auto constant = [](const ExprPtr& part) { return !part || IsConstant(*part); };
+  for (const Postfix& step : expr.chain) {
+    if (step.kind == Postfix::Kind::kCall || !constant(step.first) || !constant(step.second) || !constant(step.third))
+      return false;
+    if (!std::all_of(step.arguments.positional.begin(), step.arguments.positional.end(), constant)) return false;
+  }
+  return expr.kind != ExprKind::kName && std::all_of(expr.operands.begin(), expr.operands.end(), constant);
+}
+
+}  // namespace
+
 Result<ExprPtr> ExprParser::WithChain(ExprPtr base, bool with_filters) {
   ExprPtr whole = MakeExpr(ExprKind::kPostfix, base->position);
   RETURN_IF_ERROR(PostfixChain(*whole));
+  const auto is_slice = [](const Postfix& step) { return step.kind == Postfix::Kind::kSlice; };
+  if (std::any_of(whole->chain.begin(), whole->chain.end(), is_slice) && IsConstant(*base) && IsConstant(*whole)) {
+    for (Postfix& step : whole->chain) step.constant = true;
+  }
   if (with_filters) RETURN_IF_ERROR(FilterChain(*whole));
   if (whole->chain.empty()) return base;
   whole->operands.push_back(std::move(base));

@@ -205,6 +205,38 @@ Result<Value> SumFilter(const Value& value, const CallArguments& arguments, Runt
   return sum;
 }
 
+// What has equal keys, as (key, items) in the order of the keys.
+Result<Value> GroupByFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
+  ASSIGN_OR_RETURN(const Bound bound, Bound::Of("groupby", arguments, {"attribute", "default", "case_sensitive"}));
+  RETURN_IF_ERROR(bound.Required(0));
+  ASSIGN_OR_RETURN(const bool case_sensitive, bound.Flag(2));
+  if (!bound.IsNoneOrMissing(1)) return Error(Code::kUnsupported, "groupby: a default is not supported");
+  ASSIGN_OR_RETURN(const std::vector<Value> items, Iterate(value, runtime.budget));
+  std::vector<std::pair<Value, Value>> keyed;
+  for (const Value& item : items) {
+    ASSIGN_OR_RETURN(Value key, KeyOf(item, bound[0], case_sensitive, runtime));
+    keyed.emplace_back(std::move(key), item);
+  }
+  RETURN_IF_ERROR(Sort(keyed, false, runtime.budget));
+  std::vector<Value> groups;
+  for (size_t start = 0; start < keyed.size();) {
+    std::vector<Value> members;
+    size_t end = start;
+    for (; end < keyed.size(); ++end) {
+      ASSIGN_OR_RETURN(const bool same, Equal(keyed[start].first, keyed[end].first, runtime.budget));
+      if (!same && end > start) break;
+      members.push_back(keyed[end].second);
+    }
+    ASSIGN_OR_RETURN(Value grouper, GetPath(members.front(), *bound[0], runtime));
+    ASSIGN_OR_RETURN(Value list, MakeList(runtime.budget, std::move(members)));
+    ASSIGN_OR_RETURN(Value group, MakeTuple(runtime.budget, {std::move(grouper), std::move(list)}));
+    group.As<List>().is_group = true;
+    groups.push_back(std::move(group));
+    start = end;
+  }
+  return MakeList(runtime.budget, std::move(groups));
+}
+
 // --- pieces ---
 
 Result<Value> BatchFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
@@ -241,7 +273,7 @@ Result<Value> SliceFilter(const Value& value, const CallArguments& arguments, Ru
   std::vector<Value> out;
   size_t start = 0;
   for (size_t number = 0; number < static_cast<size_t>(slices); ++number) {
-    RETURN_IF_ERROR(runtime.budget.Charge(1));
+    RETURN_IF_ERROR(runtime.budget.Charge(4));
     const size_t end = start + each + (number < longer ? 1 : 0);
     std::vector<Value> slice(items.begin() + static_cast<ptrdiff_t>(start), items.begin() + static_cast<ptrdiff_t>(end));
     if (!bound.IsNoneOrMissing(1) && number >= longer) slice.push_back(*bound[1]);
@@ -353,6 +385,7 @@ constexpr FilterEntry kFilters[] = {
     {"count", LengthFilter},
     {"dictsort", DictSortFilter},
     {"first", FirstFilter},
+    {"groupby", GroupByFilter},
     {"items", ItemsFilter},
     {"join", JoinFilter},
     {"last", LastFilter},

@@ -35,7 +35,7 @@ template <std::string (*kMap)(std::string_view)>
 Result<Value> MapFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
   RETURN_IF_ERROR(Bound::Of("a filter of text", arguments, {}));
   ASSIGN_OR_RETURN(const std::string text, PlainText(value, runtime));
-  RETURN_IF_ERROR(runtime.budget.Charge(text.size() / 8));
+  RETURN_IF_ERROR(runtime.budget.Charge(text.size() / 4));
   return NewText(kMap(text), runtime);
 }
 
@@ -157,7 +157,7 @@ Result<Value> TruncateFilter(const Value& value, const CallArguments& arguments,
 Result<Value> WordCountFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
   RETURN_IF_ERROR(Bound::Of("wordcount", arguments, {}));
   ASSIGN_OR_RETURN(const std::string text, ToStr(value, runtime.budget));
-  RETURN_IF_ERROR(runtime.budget.Charge(text.size() / 8));
+  RETURN_IF_ERROR(runtime.budget.Charge(text.size() / 4));
   int64_t words = 0;
   bool in_word = false;
   for (size_t i = 0; i < text.size();) {
@@ -176,6 +176,55 @@ Result<Value> DefaultFilter(const Value& value, const CallArguments& arguments, 
   ASSIGN_OR_RETURN(const bool any_falsy, bound.Flag(1));
   if (!value.Is(Kind::kUndefined) && !(any_falsy && !Truthy(value))) return value;
   return bound[0] == nullptr ? Value::String(&runtime.budget, "") : *bound[0];
+}
+
+Result<Value> AttributeFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
+  ASSIGN_OR_RETURN(const Bound bound, Bound::Of("attr", arguments, {"name"}));
+  ASSIGN_OR_RETURN(const Value name, bound.Required(0));
+  if (!name.Is(Kind::kString)) return TypeError("attr: the name", name);
+  return GetOwnAttribute(value, name, runtime);
+}
+
+// Bytes that may stand in a URL as they are; others as %XX. In a query, "/" may not and a space becomes "+".
+Status AppendUrlQuoted(const Value& value, bool in_query, std::string& out, Runtime& runtime) {
+  ASSIGN_OR_RETURN(const std::string text, ToStr(value, runtime.budget));
+  RETURN_IF_ERROR(runtime.budget.Allow(text.size() * 3));
+  RETURN_IF_ERROR(runtime.budget.Charge(text.size()));
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("_.-~").find(c) != std::string_view::npos;
+    if (plain || (c == '/' && !in_query)) {
+      out += c;
+    } else {
+      out += c == ' ' && in_query ? "+" : fmt::format("%{:02X}", byte);
+    }
+  }
+  return Status();
+}
+
+// Text, or a mapping or pairs as a query.
+Result<Value> UrlEncodeFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
+  RETURN_IF_ERROR(Bound::Of("urlencode", arguments, {}));
+  std::string out;
+  if (value.Is(Kind::kString) || !IsIterable(value)) {
+    RETURN_IF_ERROR(AppendUrlQuoted(value, false, out, runtime));
+    return NewText(std::move(out), runtime);
+  }
+  Value pairs = value;
+  if (value.Is(Kind::kDict)) {
+    ASSIGN_OR_RETURN(pairs, CallMethod(value, "items", {}, runtime));
+  }
+  ASSIGN_OR_RETURN(const std::vector<Value> items, Iterate(pairs, runtime.budget));
+  for (const Value& item : items) {
+    ASSIGN_OR_RETURN(const std::vector<Value> pair, Iterate(item, runtime.budget));
+    if (pair.size() != 2) return Error(Code::kInvalidArgument, "urlencode: expected pairs, found {} values", pair.size());
+    if (!out.empty()) out += '&';
+    RETURN_IF_ERROR(AppendUrlQuoted(pair[0], true, out, runtime));
+    out += '=';
+    RETURN_IF_ERROR(AppendUrlQuoted(pair[1], true, out, runtime));
+  }
+  return NewText(std::move(out), runtime);
 }
 
 // --- numbers ---
@@ -248,16 +297,17 @@ Result<std::optional<int64_t>> ParseInteger(std::string_view given, int64_t base
   int64_t value = 0;
   const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value, static_cast<int>(base));
   if (result.ptr != digits.data() + digits.size() || result.ec == std::errc::invalid_argument) return std::optional<int64_t>();
-  if (result.ec != std::errc()) return Error(Code::kInvalidArgument, "int: the number does not fit 64 bits");
+  if (result.ec != std::errc()) return Error(Code::kUnsupported, "int: the number does not fit 64 bits");
   return std::optional<int64_t>(value);
 }
 
 Result<Value> Truncated(double value) {
-  if (!(std::fabs(value) < 0x1p63)) return Error(Code::kInvalidArgument, "int: the number does not fit 64 bits");
+  if (!std::isfinite(value)) return Error(Code::kInvalidArgument, "int: {} is no integer", value);
+  if (!(std::fabs(value) < 0x1p63)) return Error(Code::kUnsupported, "int: the number does not fit 64 bits");
   return Value::Int(static_cast<int64_t>(value));
 }
 
-Result<Value> IntFilter(const Value& value, const CallArguments& arguments, Runtime&) {
+Result<Value> IntFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::Of("int", arguments, {"default", "base"}));
   ASSIGN_OR_RETURN(const int64_t base, bound.Integer(1, 10));
   const Value otherwise = bound[0] == nullptr ? Value::Int(0) : *bound[0];
@@ -267,6 +317,7 @@ Result<Value> IntFilter(const Value& value, const CallArguments& arguments, Runt
   if (value.Is(Kind::kFloat)) return std::isnan(value.as_float()) ? otherwise : Truncated(value.as_float());
   if (!value.Is(Kind::kString)) return otherwise;
   if (!value.text().ascii()) return Error(Code::kUnsupported, "int: digits beyond ASCII are not supported");
+  RETURN_IF_ERROR(runtime.budget.Charge(value.str().size() / 2));
   if (base == 0 || (base >= 2 && base <= 36)) {
     ASSIGN_OR_RETURN(const std::optional<int64_t> integer, ParseInteger(value.str(), base));
     if (integer) return Value::Int(*integer);
@@ -275,13 +326,14 @@ Result<Value> IntFilter(const Value& value, const CallArguments& arguments, Runt
   return number && std::isfinite(*number) ? Truncated(*number) : otherwise;
 }
 
-Result<Value> FloatFilter(const Value& value, const CallArguments& arguments, Runtime&) {
+Result<Value> FloatFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::Of("float", arguments, {"default"}));
   const Value otherwise = bound[0] == nullptr ? Value::Float(0) : *bound[0];
   if (value.Is(Kind::kUndefined)) return UndefinedError(value);
   if (value.is_number()) return Value::Float(value.ToDouble());
   if (!value.Is(Kind::kString)) return otherwise;
   if (!value.text().ascii()) return Error(Code::kUnsupported, "float: digits beyond ASCII are not supported");
+  RETURN_IF_ERROR(runtime.budget.Charge(value.str().size() / 4));
   const auto number = ParseFloat(value.str());
   return number ? Value::Float(*number) : otherwise;
 }
@@ -300,6 +352,7 @@ Result<Value> RoundCommon(const Value& value, int64_t precision) {
 
 Result<Value> RoundFilter(const Value& value, const CallArguments& arguments, Runtime& runtime) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::Of("round", arguments, {"precision", "method"}));
+  RETURN_IF_ERROR(runtime.budget.Charge(100));  // of the digits of large numbers
   ASSIGN_OR_RETURN(const int64_t precision, bound.Integer(0, 0));
   ASSIGN_OR_RETURN(const std::string_view method, bound.Text(1, "common"));
   if (!value.is_number() || value.Is(Kind::kBigInt)) return TypeError("round", value);
@@ -350,6 +403,7 @@ Result<Value> ToJsonFilter(const Value& value, const CallArguments& arguments, R
 
 constexpr FilterEntry kFilters[] = {
     {"abs", AbsFilter},
+    {"attr", AttributeFilter},
     {"capitalize", MapFilter<Capitalize>},
     {"center", CenterFilter},
     {"d", DefaultFilter},
@@ -371,6 +425,7 @@ constexpr FilterEntry kFilters[] = {
     {"trim", TrimFilter},
     {"truncate", TruncateFilter},
     {"upper", MapFilter<Upper>},
+    {"urlencode", UrlEncodeFilter},
     {"wordcount", WordCountFilter},
 };
 

@@ -1,6 +1,6 @@
 // The global functions of template_runtime.h.
 #include <algorithm>
-#include <array>
+#include <chrono>
 #include <ctime>
 
 #include "text/template_ops.h"
@@ -60,8 +60,10 @@ Result<Value> NamespaceFunction(const CallArguments& arguments, Runtime& runtime
   RETURN_IF_ERROR(runtime.budget.Charge(8));
   auto space = std::make_unique<Namespace>(&runtime.budget);
   for (const auto& [key, value] : dict.dict().entries) {
-    if (!key.Is(Kind::kString))
+    if (!key.Is(Kind::kString)) {
       return Error(Code::kUnsupported, "a namespace needs names, found a key of type {}", key.type_name());
+    }
+    RETURN_IF_ERROR(CheckMemberName(key.str()));
     space->members.emplace_back(key.str(), value);
   }
   Value out = Value::FromUnowned(Kind::kNamespace, space.get());
@@ -93,41 +95,78 @@ Result<Value> RaiseException(const CallArguments& arguments, Runtime& runtime) {
   return Status(Code::kInvalidArgument, std::move(text));
 }
 
-// Only directives that the C library must know, so that its answer never depends on the platform.
-Status CheckTimeFormat(std::string_view format) {
-  constexpr std::string_view kDirectives = "aAbBcdDeFgGhHIjklmMnprRsStTuUVwWxXyYzZ%";
-  for (size_t i = 0; i < format.size(); ++i) {
+// One directive behind its '%': flags, width, modifier and the letter, at the start of `text`. Only letters that the C library must
+// know, so that its answer never depends on the platform.
+Result<size_t> DirectiveLength(std::string_view text) {
+  constexpr std::string_view kLetters = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyY%";
+  constexpr size_t kMaxWidth = 3;  // digits
+  size_t at = std::min(text.find_first_not_of("-_0^#"), text.size());
+  const size_t digits = std::min(text.find_first_not_of("0123456789", at), text.size()) - at;
+  at += digits;
+  if (at < text.size() && (text[at] == 'E' || text[at] == 'O')) ++at;
+  if (digits <= kMaxWidth && at < text.size() && kLetters.find(text[at]) != std::string_view::npos) return at + 1;
+  return Error(Code::kUnsupported, "strftime_now: a directive of '{}' is not supported", text.substr(0, 100));
+}
+
+// Python's datetime fills in three directives itself; without a time zone, two of them are empty.
+Result<std::string> ExpandedFormat(std::string_view format, std::chrono::microseconds now) {
+  std::string out;
+  for (size_t i = 0; i < format.size();) {
     if (format[i] == '\0') return Error(Code::kInvalidArgument, "strftime_now: a zero byte in the format");
-    if (format[i] != '%') continue;
-    ++i;
-    if (i < format.size() && (format[i] == '-' || format[i] == '_' || format[i] == '^')) ++i;
-    if (i >= format.size() || kDirectives.find(format[i]) == std::string_view::npos) {
-      return Error(Code::kUnsupported, "strftime_now: a directive of '{}' is not supported", format.substr(0, 100));
+    if (format[i] != '%') {
+      out += format[i++];
+      continue;
     }
+    const char letter = i + 1 < format.size() ? format[i + 1] : '\0';
+    if (letter == 'f' || letter == 'z' || letter == 'Z') {
+      const auto fraction = now - std::chrono::floor<std::chrono::seconds>(now);
+      if (letter == 'f') out += fmt::format("{:06}", fraction.count());
+      i += 2;
+      continue;
+    }
+    ASSIGN_OR_RETURN(const size_t length, DirectiveLength(format.substr(i + 1)));
+    out += format.substr(i, length + 1);
+    i += length + 1;
   }
-  return Status();
+  return out;
 }
 
 Result<Value> StrftimeNow(const CallArguments& arguments, Runtime& runtime) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::Of("strftime_now", arguments, {"format"}));
   RETURN_IF_ERROR(bound.Required(0));
   ASSIGN_OR_RETURN(const std::string_view format, bound.Text(0, ""));
-  if (format.size() > 1000) return Error(Code::kInvalidArgument, "strftime_now: the format is longer than 1000 bytes");
-  RETURN_IF_ERROR(CheckTimeFormat(format));
-  if (format.empty()) return NewText("", runtime);
-  const std::time_t seconds = static_cast<std::time_t>(runtime.now);
+  if (format.size() > 1000) return Error(Code::kUnsupported, "strftime_now: the format is longer than 1000 bytes");
+  ASSIGN_OR_RETURN(const std::string expanded, ExpandedFormat(format, runtime.now));
+  if (expanded.empty()) return NewText("", runtime);
+  RETURN_IF_ERROR(runtime.budget.Charge(expanded.size()));
+  const auto seconds = static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(runtime.now).count());
   std::tm parts = {};
   if (localtime_r(&seconds, &parts) == nullptr) return Error(Code::kInvalidArgument, "strftime_now: the time is out of range");
-  std::array<char, 64'000> buffer;
-  // Zero means an empty result ("%p" in some locales) as well as a full buffer, which no format of 1000 bytes can fill.
-  const size_t size = std::strftime(buffer.data(), buffer.size(), std::string(format).c_str(), &parts);
+  std::vector<char> buffer(expanded.size() * 400 +
+                           1);  // a directive has at least two bytes and writes at most 999, or 24 without a width
+  // Zero means an empty result ("%p" in some locales) as well as a full buffer, which this is too large for.
+  const size_t size = std::strftime(buffer.data(), buffer.size(), expanded.c_str(), &parts);
   return NewText(std::string(buffer.data(), size), runtime);
+}
+
+// The one attribute that the function `dict` has.
+Result<Value> DictFromKeys(const CallArguments& arguments, Runtime& runtime) {
+  const auto& given = arguments.positional;
+  if (!arguments.named.empty() || given.empty() || given.size() > 2) {
+    return Error(Code::kInvalidArgument, "'dict.fromkeys' takes an iterable and a value");
+  }
+  ASSIGN_OR_RETURN(std::vector<Value> keys, Iterate(given[0], runtime.budget));
+  DictBuilder builder(&runtime.budget);
+  for (Value& key : keys) RETURN_IF_ERROR(builder.Set(std::move(key), given.size() > 1 ? given[1] : Value::None()));
+  return builder.Take();
 }
 
 using Function = Result<Value> (*)(const CallArguments&, Runtime&);
 constexpr std::pair<std::string_view, Function> kFunctions[] = {
-    {"range", RangeFunction},   {"dict", DictFunction},        {"namespace", NamespaceFunction},   {"cycler", CyclerFunction},
-    {"joiner", JoinerFunction}, {"strftime_now", StrftimeNow}, {"raise_exception", RaiseException}};
+    {"range", RangeFunction},         {"dict", DictFunction},
+    {"namespace", NamespaceFunction}, {"cycler", CyclerFunction},
+    {"dict.fromkeys", DictFromKeys},  {"joiner", JoinerFunction},
+    {"strftime_now", StrftimeNow},    {"raise_exception", RaiseException}};
 
 const std::pair<std::string_view, Function>* Find(std::string_view name) {
   const auto* const it =
@@ -136,6 +175,12 @@ const std::pair<std::string_view, Function>* Find(std::string_view name) {
 }
 
 }  // namespace
+
+Status CheckMemberName(std::string_view name) {
+  if (!name.starts_with('_')) return Status();
+  return Error(Code::kInvalidArgument, "a namespace takes no name that begins with an underscore, found '{}'",
+               name.substr(0, 100));
+}
 
 bool IsGlobalFunction(std::string_view name) { return Find(name) != nullptr; }
 

@@ -39,13 +39,6 @@ std::string Describe(const Token& token) {
   return fmt::format("'{}'", token.text.substr(0, 40));
 }
 
-namespace {
-
-bool IsDigitByte(char c) { return c >= '0' && c <= '9'; }
-bool IsNameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool IsNameByte(char c) { return IsNameStart(c) || IsDigitByte(c); }
-
-// "\r\n" and "\r" become "\n"; the last newline of all goes.
 std::string NormaliseNewlines(std::string_view source) {
   std::string out;
   out.reserve(source.size());
@@ -60,6 +53,12 @@ std::string NormaliseNewlines(std::string_view source) {
   if (!out.empty() && out.back() == '\n') out.pop_back();
   return out;
 }
+
+namespace {
+
+bool IsDigitByte(char c) { return c >= '0' && c <= '9'; }
+bool IsNameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool IsNameByte(char c) { return IsNameStart(c) || IsDigitByte(c); }
 
 // Length of the white space at the start of `text`, as Python's \s.
 size_t SpaceLength(std::string_view text) { return text.size() - Strip(text, std::nullopt, Side::kLeft).size(); }

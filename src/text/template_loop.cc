@@ -4,12 +4,14 @@
 
 namespace millrace::text::jinja {
 
-LoopState::LoopState(Evaluator& evaluator, const Stmt& stmt, Value source, size_t outer)
+LoopState::LoopState(Evaluator& evaluator, const Stmt& stmt, Value source, size_t outer, uint32_t level)
     : LoopObject(&evaluator.budget_, sizeof(LoopState), source.depth() + 1),
       evaluator_(evaluator),
       stmt_(stmt),
       source_(std::move(source)),
-      outer_(outer) {}
+      outer_(outer),
+      outer_serial_(evaluator.scopes_[outer].serial),
+      level_(level) {}
 
 Status LoopState::Prepare() {
   // Lists are read in place, and iterators must be used up no further than the loop goes.
@@ -103,8 +105,8 @@ Result<Value> LoopState::Attribute(std::string_view name) {
   if (name == "index") return Value::Int(index_ + 1);
   if (name == "index0") return Value::Int(index_);
   if (name == "first") return Value::Bool(index_ == 0);
-  if (name == "depth") return Value::Int(1);
-  if (name == "depth0") return Value::Int(0);
+  if (name == "depth") return Value::Int(int64_t{level_} + 1);
+  if (name == "depth0") return Value::Int(level_);
   if (name == "last" || name == "nextitem") {
     ASSIGN_OR_RETURN(const Value* const next, Peek());
     if (name == "last") return Value::Bool(next == nullptr);
@@ -116,6 +118,22 @@ Result<Value> LoopState::Attribute(std::string_view name) {
     return Value::Int(name == "length" ? length : name == "revindex" ? length - index_ : length - index_ - 1);
   }
   return Value();
+}
+
+Result<Value> LoopState::Recurse(const CallArguments& arguments) {
+  if (!stmt_.recursive) return Error(Code::kInvalidArgument, "only a loop with the word 'recursive' can be called");
+  ASSIGN_OR_RETURN(const Bound bound, Bound::Of("loop", arguments, {"iterable"}));
+  ASSIGN_OR_RETURN(Value source, bound.Required(0));
+  if (outer_ >= evaluator_.scope_count_ || evaluator_.scopes_[outer_].serial != outer_serial_) {
+    return Error(Code::kUnsupported, "the loop is called outside of the block that it stands in");
+  }
+  RETURN_IF_ERROR(evaluator_.Enter(stmt_.position));
+  std::string text;
+  std::string* const output = std::exchange(evaluator_.output_, &text);
+  RETURN_IF_ERROR(evaluator_.RunLoop(stmt_, std::move(source), outer_, level_ + 1));
+  evaluator_.output_ = output;
+  evaluator_.Leave();
+  return Value::String(budget, std::move(text));
 }
 
 Result<Value> LoopState::Call(std::string_view method, const CallArguments& arguments) {

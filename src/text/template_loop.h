@@ -11,8 +11,8 @@ namespace millrace::text::jinja {
 
 class LoopState final : public LoopObject {
  public:
-  // `outer` is the scope around the loop. Evaluates nothing yet.
-  LoopState(Evaluator& evaluator, const Stmt& stmt, Value source, size_t outer);
+  // `outer` is the scope around the loop; `level` counts the calls of a recursive loop inside each other. Evaluates nothing yet.
+  LoopState(Evaluator& evaluator, const Stmt& stmt, Value source, size_t outer, uint32_t level);
 
   // Reads the items of what is not a list. To be called once, before Next.
   Status Prepare();
@@ -21,6 +21,8 @@ class LoopState final : public LoopObject {
   const Value& current() const { return current_; }
   // The condition can no longer be evaluated: its variables are gone.
   void End() { ended_ = true; }
+  // loop(items) of a recursive loop: what its body makes of these items.
+  Result<Value> Recurse(const CallArguments& arguments) override;
 
   Result<Value> Attribute(std::string_view name) override;
   Result<Value> Call(std::string_view method, const CallArguments& arguments) override;
@@ -38,6 +40,8 @@ class LoopState final : public LoopObject {
   const Stmt& stmt_;
   Value source_;
   size_t outer_;
+  uint64_t outer_serial_;
+  uint32_t level_;
   std::vector<Value> own_items_;
   size_t position_ = 0;
   std::deque<Value> ahead_;  // pulled, not yet reached

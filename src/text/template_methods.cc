@@ -32,14 +32,14 @@ Result<Value> TextList(const std::vector<std::string_view>& parts, Runtime& runt
 template <std::string (*kMap)(std::string_view)>
 Result<Value> MapText(const Value& self, const CallArguments& arguments, Runtime& runtime) {
   RETURN_IF_ERROR(Bound::Of("a method of str", arguments, {}));
-  RETURN_IF_ERROR(runtime.budget.Charge(self.str().size() / 8));
+  RETURN_IF_ERROR(runtime.budget.Charge(self.str().size() / 4));
   return NewText(kMap(self.str()), runtime);
 }
 
 template <bool (*kHolds)(std::string_view)>
 Result<Value> AskText(const Value& self, const CallArguments& arguments, Runtime& runtime) {
   RETURN_IF_ERROR(Bound::Of("a method of str", arguments, {}));
-  RETURN_IF_ERROR(runtime.budget.Charge(self.str().size() / 8));
+  RETURN_IF_ERROR(runtime.budget.Charge(self.str().size() / 4));
   return Value::Bool(kHolds(self.str()));
 }
 
@@ -73,6 +73,7 @@ Result<Value> SplitMethod(const Value& self, const CallArguments& arguments, Run
   }
   ASSIGN_OR_RETURN(const int64_t limit, bound.Integer(1, -1));
   RETURN_IF_ERROR(runtime.budget.Allow(self.str().size()));
+  RETURN_IF_ERROR(runtime.budget.ChargeSearch(self.str().size(), separator ? separator->size() : 1));
   // Before splitting: as many parts as the text could have.
   const size_t most = separator ? CountOccurrences(self.str(), *separator) + 1 : self.str().size() / 2 + 1;
   RETURN_IF_ERROR(runtime.budget.Fits(most * sizeof(std::string_view)));
@@ -93,6 +94,7 @@ Result<Value> PartitionMethod(const Value& self, const CallArguments& arguments,
   ASSIGN_OR_RETURN(const std::string_view separator, bound.Text(0, ""));
   if (separator.empty()) return Error(Code::kInvalidArgument, "partition: the separator is empty");
   RETURN_IF_ERROR(runtime.budget.Allow(self.str().size()));
+  RETURN_IF_ERROR(runtime.budget.ChargeSearch(self.str().size(), separator.size()));
   const std::string_view text = self.str();
   const size_t at = kLast ? FindLast(text, separator) : FindFirst(text, separator);
   const auto make = [&](std::string_view part) { return Value::String(&runtime.budget, std::string(part)); };
@@ -148,6 +150,7 @@ Result<Value> SearchMethod(const Value& self, const CallArguments& arguments, Ru
   RETURN_IF_ERROR(bound.Required(0));
   ASSIGN_OR_RETURN(const std::string_view pattern, bound.Text(0, ""));
   ASSIGN_OR_RETURN(const Window window, WindowOf(self, bound, 1, runtime));
+  RETURN_IF_ERROR(runtime.budget.ChargeSearch(window.text.size(), pattern.size()));
   if (kSearch == Search::kCount) {
     return Value::Int(window.beyond ? 0 : static_cast<int64_t>(CountOccurrences(window.text, pattern)));
   }
@@ -169,7 +172,7 @@ Result<Value> ReplaceMethod(const Value& self, const CallArguments& arguments, R
   ASSIGN_OR_RETURN(const std::string_view pattern, bound.Text(0, ""));
   ASSIGN_OR_RETURN(const std::string_view with, bound.Text(1, ""));
   ASSIGN_OR_RETURN(const int64_t limit, bound.Integer(2, -1));
-  RETURN_IF_ERROR(runtime.budget.ChargeBytes(self.str().size()));
+  RETURN_IF_ERROR(runtime.budget.ChargeSearch(self.str().size(), 2 * pattern.size()));  // once to count, once to replace
   const uint64_t occurrences = CountOccurrences(self.str(), pattern);
   const uint64_t count = limit < 0 ? occurrences : std::min(occurrences, static_cast<uint64_t>(limit));
   // Texts are far below 2^32 bytes each: neither factor nor sum can overflow.
@@ -194,6 +197,18 @@ Result<Value> JoinMethod(const Value& self, const CallArguments& arguments, Runt
 
 Result<Value> FormatMethod(const Value& self, const CallArguments& arguments, Runtime& runtime) {
   return FormatBraces(self, arguments.positional, arguments.named, runtime.budget);
+}
+
+Result<Value> FormatMapMethod(const Value& self, const CallArguments& arguments, Runtime& runtime) {
+  ASSIGN_OR_RETURN(const Bound bound, Bound::Of("format_map", arguments, {"mapping"}));
+  ASSIGN_OR_RETURN(const Value mapping, bound.Required(0));
+  if (!arguments.named.empty() || !mapping.Is(Kind::kDict)) return TypeError("format_map", mapping);
+  NamedValues named;
+  RETURN_IF_ERROR(runtime.budget.Allow(mapping.dict().entries.size() * 64));
+  for (const auto& [key, value] : mapping.dict().entries) {
+    if (key.Is(Kind::kString)) named.emplace_back(key.str(), value);
+  }
+  return FormatBraces(self, {}, named, runtime.budget);
 }
 
 template <bool kEnd>
@@ -280,6 +295,7 @@ constexpr MethodEntry kTextMethods[] = {
     {"expandtabs", ExpandTabsMethod},
     {"find", SearchMethod<Search::kFind>},
     {"format", FormatMethod},
+    {"format_map", FormatMapMethod},
     {"index", SearchMethod<Search::kIndex>},
     {"isalnum", AskText<All<IsAlphanumeric>>},
     {"isalpha", AskText<All<IsAlphabetic>>},
@@ -390,8 +406,12 @@ Result<Value> ItemsMethod(const Value& self, const CallArguments& arguments, Run
   return MakeView(runtime.budget, "dict_items", std::move(items));
 }
 
-constexpr MethodEntry kDictMethods[] = {
-    {"copy", CopyMethod}, {"get", GetMethod}, {"items", ItemsMethod}, {"keys", KeysMethod}, {"values", ValuesMethod}};
+Result<Value> FromKeysMethod(const Value&, const CallArguments& arguments, Runtime& runtime) {
+  return CallGlobal("dict.fromkeys", arguments, runtime);
+}
+
+constexpr MethodEntry kDictMethods[] = {{"copy", CopyMethod},   {"fromkeys", FromKeysMethod}, {"get", GetMethod},
+                                        {"items", ItemsMethod}, {"keys", KeysMethod},         {"values", ValuesMethod}};
 
 // --- cycler, loop ---
 

@@ -238,7 +238,7 @@ Result<bool> Contains(const Value& container, const Value& item, Budget& budget)
     if (!item.Is(Kind::kString)) {
       return Error(Code::kInvalidArgument, "'in' a string: expected a string on the left, found {}", item.type_name());
     }
-    RETURN_IF_ERROR(budget.ChargeBytes(container.str().size()));
+    RETURN_IF_ERROR(budget.ChargeSearch(container.str().size(), item.str().size()));
     return FindFirst(container.str(), item.str()) != std::string_view::npos;
   }
   if (container.Is(Kind::kDict)) {

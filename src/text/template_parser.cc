@@ -135,9 +135,7 @@ class TemplateParser {
       ASSIGN_OR_RETURN(ExprPtr condition, exprs_.Expression());
       stmt.exprs.push_back(std::move(condition));
     }
-    if (tokens_.AtName("recursive")) {
-      return ErrorAt(Code::kUnsupported, tokens_.position(), "recursive loops are not supported");
-    }
+    stmt.recursive = tokens_.TakeName("recursive");
     ++loops_;
     const auto body = Body({"endfor", "else"}, stmt);
     --loops_;

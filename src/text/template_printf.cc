@@ -88,6 +88,7 @@ Status AppendInteger(int64_t value, Field field, std::string& out, Budget& budge
 }
 
 Status AppendReal(double value, Field field, std::string& out, Budget& budget) {
+  RETURN_IF_ERROR(budget.Charge(100));  // of the digits of large numbers
   std::string digits;
   const double magnitude = std::fabs(value);
   const bool percent = field.type == '%';

@@ -1,6 +1,7 @@
 // What functions, filters, tests and methods get from the running template: arguments, the budget, the time, and attribute access.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <initializer_list>
 #include <string>
@@ -14,7 +15,7 @@ namespace millrace::text::jinja {
 
 struct Runtime {
   Budget& budget;
-  int64_t now;  // seconds since 1970
+  std::chrono::microseconds now;  // since 1970
   // Namespaces can contain each other in circles, so nothing owns them but the render.
   std::deque<std::unique_ptr<Namespace>>& namespaces;
   uint32_t filters_inside = 0;  // filters that run filters
@@ -51,10 +52,13 @@ struct LoopObject : Object {
   using Object::Object;
   virtual Result<Value> Attribute(std::string_view name) = 0;  // undefined when there is none of that name
   virtual Result<Value> Call(std::string_view method, const CallArguments& arguments) = 0;
+  virtual Result<Value> Recurse(const CallArguments& arguments) = 0;  // the loop itself, called
 };
 
 // value.name: attributes and methods first, then items. `name` is a string.
 Result<Value> GetAttribute(const Value& value, const Value& name, Runtime& runtime);
+// value.name without items: undefined for the keys of a dict. `name` is a string.
+Result<Value> GetOwnAttribute(const Value& value, const Value& name, Runtime& runtime);
 // value[key]: items first, then attributes where key is a string.
 Result<Value> GetItem(const Value& value, const Value& key, Runtime& runtime);
 // Follows a path such as "function.name" or "0.id", as filters name attributes; a number is one step.
@@ -67,6 +71,9 @@ Result<Value> CallMethod(const Value& receiver, std::string_view name, const Cal
 // Global functions: range, dict, namespace, cycler, joiner, raise_exception, strftime_now.
 bool IsGlobalFunction(std::string_view name);
 Result<Value> CallGlobal(std::string_view name, const CallArguments& arguments, Runtime& runtime);
+
+// Namespaces refuse names that begin with an underscore, as transformers' do.
+Status CheckMemberName(std::string_view name);
 
 Result<Value> NewText(std::string text, Runtime& runtime);
 

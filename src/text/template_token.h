@@ -44,6 +44,9 @@ struct Token {
 // "'endif'", "a string", "the end of the template": for messages.
 std::string Describe(const Token& token);
 
+// "\r\n" and "\r" become "\n"; the last newline of all goes. Places in messages count in this text.
+std::string NormaliseNewlines(std::string_view source);
+
 // The whole template; the last token is kEnd. Newlines are normalised, one at the very end is dropped, the first newline after a
 // block tag or comment is removed (trim_blocks), and so are blanks before one on its line (lstrip_blocks).
 Result<std::vector<Token>> Tokenize(std::string_view source);

@@ -6,6 +6,7 @@
 // program and are shared by all renders: they are never counted and never changed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +28,10 @@ class Budget {
   // kResourceExhausted when the steps are used up or the live values have grown too large.
   Status Charge(uint64_t steps);
   Status ChargeBytes(uint64_t bytes) { return Charge(1 + bytes / 64); }
+  // Of looking for one text in another: short patterns are tried at every place, long ones are not.
+  Status ChargeSearch(uint64_t bytes, uint64_t pattern_bytes) {
+    return Charge(1 + bytes * (1 + std::min<uint64_t>(pattern_bytes, 16) / 2) / 64);
+  }
   // Asks before something of `bytes` is built; also charges the steps of copying it.
   Status Allow(uint64_t bytes);
   // The same for text that grows piece by piece: only the sum counts, and no steps.
@@ -157,6 +162,7 @@ struct List final : Object {
   List(Budget* budget, std::vector<Value> values, uint32_t depth);
   std::vector<Value> items;
   std::string view_name;  // "dict_items" and so on
+  bool is_group = false;  // of the filter groupby: items are also named grouper and list
 };
 
 // Keeps the order of insertion; later values for an equal key replace earlier ones in their place.
