@@ -72,13 +72,21 @@ Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizerOf(std::string_view 
   return tokenizer;
 }
 
+Result<model::ModelChat> OpenChat(const OpenedModel& model) {
+  // A template needs no tokenizer, so one that this build cannot read is no hindrance.
+  const auto tokenizer = OpenTokenizer(model);
+  const auto has_token = [&tokenizer](std::string_view token) {
+    return tokenizer.ok() && (*tokenizer)->vocabulary().Find(token).has_value();
+  };
+  auto chat = model::ChatOf(model.source, has_token);
+  if (!chat.ok()) return chat.status().Within(model.entry.file);
+  return chat;
+}
+
 Result<text::ChatTemplate> OpenTemplate(const OpenedModel& model) {
-  auto source = model::ChatTemplateOf(model.source);
-  if (!source.ok()) return source.status().Within(model.entry.file);
-  if (source->empty()) return Error(Code::kNotFound, "{}: the model has no chat template", model.entry.file);
-  auto parsed = text::ChatTemplate::Parse(*std::move(source));
-  if (!parsed.ok()) return parsed.status().Within(model.entry.file);
-  return parsed;
+  ASSIGN_OR_RETURN(const model::ModelChat chat, OpenChat(model));
+  ASSIGN_OR_RETURN(const std::string_view source, chat.templates.SourceFor({}));
+  return text::ChatTemplate::Parse(std::string(source));
 }
 
 }  // namespace millrace::cmd

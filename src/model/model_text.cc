@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/json.h"
-#include "base/utf8.h"
 #include "model/tokenizer_json.h"
 #include "model/vocabulary_from_gguf.h"
 #include "weights/shown_text.h"
@@ -14,8 +13,6 @@
 namespace millrace::model {
 
 namespace {
-
-constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
 
 constexpr Key kVocabKey{"", "vocab_size"};
 
@@ -25,21 +22,6 @@ TokenizerFiles TokenizerFilesIn(const FileOf& file_of) {
           .tokenizer_config = file_of(kTokenizerConfigFile),
           .special_tokens = file_of(kSpecialTokensFile),
           .generation_config = file_of(kGenerationConfigFile)};
-}
-
-// The template of tokenizer_config.json; empty where there is none.
-Result<std::string> TemplateOfConfig(const Json& config) {
-  const Json* value = config.Find("chat_template");
-  if (value == nullptr || value->is_null()) return std::string();
-  if (value->is_string()) return value->as_string();
-  if (value->is_array()) {
-    for (const Json& item : value->items()) {
-      const Json* name = item.Find("name");
-      const Json* text = item.Find("template");
-      if (name != nullptr && *name == Json("default") && text != nullptr && text->is_string()) return text->as_string();
-    }
-  }
-  return Error(Code::kInvalidArgument, "'chat_template': expected a text, or a list with a template of the name 'default'");
 }
 
 // A number between `low` and `high`.
@@ -89,25 +71,6 @@ Result<text::TokenizerSpec> TokenizerSpecOfFiles(std::span<const NamedFile> file
     if (const auto vocab = metadata.U32(kVocabKey); vocab.ok()) rows = *vocab;
   }
   return TokenizerSpecFromJson(TokenizerFilesIn(find), config.Find("eos_token_id"), rows);
-}
-
-Result<std::string> ChatTemplateOf(const ModelSource& source) {
-  if (source.is_gguf()) return ChatTemplateFromGguf(source.gguf());
-  NamedFile file = source.checkpoint().File(kTemplateFile);
-  std::string text(file.text());
-  if (file.name.empty()) {
-    file = source.checkpoint().File(kTokenizerConfigFile);
-    ASSIGN_OR_RETURN(const Json config, ParseSmallJson(file));
-    auto found = TemplateOfConfig(config);
-    if (!found.ok()) return found.status().Within(file.name);
-    text = *std::move(found);
-  }
-  if (text.size() > kMaxTemplateBytes) {
-    return Error(Code::kResourceExhausted, "{}: a chat template of {} bytes, expected at most {}", file.name, text.size(),
-                 kMaxTemplateBytes);
-  }
-  if (!Utf8IsValid(text)) return Error(Code::kInvalidArgument, "{}: expected UTF-8, found ill-formed bytes", file.name);
-  return text;
 }
 
 Result<SamplingHints> SamplingOf(const ModelSource& source) {

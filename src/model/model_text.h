@@ -1,10 +1,10 @@
-// What a model's files say about text, whichever form they have: vocabulary, chat template, and how its maker samples.
+// What a model's files say about text, whichever form they have: vocabulary, and how its maker samples. Chat templates are in
+// chat_template_source.h.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 
 #include "base/status.h"
 #include "model/model_source.h"
@@ -19,10 +19,6 @@ Result<text::TokenizerSpec> TokenizerSpecOf(const ModelSource& source, std::opti
 
 // Of a directory without weights: tokenizer.json and the small files beside it. config.json may be missing; it says how many rows there are.
 Result<text::TokenizerSpec> TokenizerSpecOfFiles(std::span<const NamedFile> files);
-
-// Empty when there is none. A directory has it in chat_template.jinja, else in tokenizer_config.json, as one text or as a list of which
-// "default" counts. At most 1 MiB.
-Result<std::string> ChatTemplateOf(const ModelSource& source);
 
 // generation_config.json; absent where the file or the member is.
 struct SamplingHints {

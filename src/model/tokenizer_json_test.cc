@@ -151,20 +151,6 @@ auto OfDirectory(std::map<std::string, std::string> texts, Reader reader) {
   return reader(*source);
 }
 
-TEST(ModelText, ChatTemplates) {
-  const auto found = [](std::map<std::string, std::string> texts) { return OfDirectory(std::move(texts), ChatTemplateOf); };
-  EXPECT_EQ(found({}).value(), "");
-  const std::string config = "tokenizer_config.json";
-  EXPECT_EQ(found({{config, R"({"chat_template":"one"})"}}).value(), "one");
-  EXPECT_EQ(found({{config, R"({"chat_template":[{"name":"tool","template":"t"},{"name":"default","template":"d"}]})"}}).value(),
-            "d");
-  EXPECT_EQ(found({{config, R"({"chat_template":"one"})"}, {"chat_template.jinja", "two"}}).value(), "two");
-  EXPECT_EQ(found({{config, R"({"chat_template":[{"name":"tool","template":"t"}]})"}}).status().message(),
-            "tokenizer_config.json: 'chat_template': expected a text, or a list with a template of the name 'default'");
-  EXPECT_EQ(found({{"chat_template.jinja", "a\xff"}}).status().code(), Code::kInvalidArgument);
-  EXPECT_EQ(found({{"chat_template.jinja", std::string((1 << 20) + 1, 'x')}}).status().code(), Code::kResourceExhausted);
-}
-
 TEST(ModelText, SamplingOfTheGenerationConfig) {
   const auto found = [](const std::string& text) { return OfDirectory({{"generation_config.json", text}}, SamplingOf); };
   const auto hints = found(R"({"temperature":0.7,"top_p":0.8,"top_k":20,"repetition_penalty":1.05,"do_sample":true})");

@@ -20,8 +20,6 @@ using text::TokenizerSpec;
 using text::TokenType;
 using weights::GgufFile;
 
-constexpr size_t kMaxTemplateBytes = 1U << 20;
-
 // Pre-tokenizers whose models expect the beginning-of-sequence token when the file does not say.
 constexpr std::array<std::string_view, 3> kBosByDefault = {"llama-bpe", "llama3", "llama-v3"};
 
@@ -153,16 +151,6 @@ Result<TokenizerSpec> TokenizerSpecFromGguf(const GgufFile& file, uint32_t vocab
   RETURN_IF_ERROR(ReadSpecialIds(file, spec));
   RETURN_IF_ERROR(ReadFlags(file, pre, spec));
   return spec;
-}
-
-Result<std::string> ChatTemplateFromGguf(const GgufFile& file) {
-  if (!file.Has("tokenizer.chat_template")) return std::string();
-  ASSIGN_OR_RETURN(const auto source, file.GetString("tokenizer.chat_template"));
-  if (source.size() > kMaxTemplateBytes) {
-    return Error(Code::kResourceExhausted, "metadata 'tokenizer.chat_template': {} bytes, expected at most {}", source.size(),
-                 kMaxTemplateBytes);
-  }
-  return std::string(source);
 }
 
 }  // namespace millrace::model

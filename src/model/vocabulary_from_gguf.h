@@ -1,4 +1,4 @@
-// What a GGUF file says about text: vocabulary and chat template, in the neutral form of the text layer.
+// What a GGUF file says about text: its vocabulary in the neutral form of the text layer.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,5 @@ namespace millrace::model {
 // end_of_sequence holds the file's end-of-sequence, end-of-turn and end-of-message ids and the special tokens that are known to
 // end a turn ("<|im_end|>" and the like), because many files name only one of them.
 Result<text::TokenizerSpec> TokenizerSpecFromGguf(const weights::GgufFile& file, uint32_t vocab);
-
-// tokenizer.chat_template, empty when the file has none. kInvalidArgument when it is not UTF-8, kResourceExhausted above 1 MiB.
-Result<std::string> ChatTemplateFromGguf(const weights::GgufFile& file);
 
 }  // namespace millrace::model

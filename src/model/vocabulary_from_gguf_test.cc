@@ -113,17 +113,5 @@ TEST(VocabularyFromGguf, ErrorsNameTheKey) {
   EXPECT_EQ(Read(odd).status().message(), "metadata 'tokenizer.ggml.token_type': token 3: type 9, expected 1 to 6");
 }
 
-TEST(ChatTemplateFromGguf, IsTheStringOrEmpty) {
-  const auto read = [](const GgufBuilder& builder) {
-    const std::string image = builder.Build();
-    return ChatTemplateFromGguf(*GgufFile::Parse(AsBytes(image)));
-  };
-  EXPECT_EQ(*read(GgufBuilder()), "");
-  EXPECT_EQ(*read(GgufBuilder().String("tokenizer.chat_template", "{{ x }}")), "{{ x }}");
-  EXPECT_EQ(read(GgufBuilder().U32("tokenizer.chat_template", 1)).status().code(), Code::kInvalidArgument);
-  EXPECT_EQ(read(GgufBuilder().String("tokenizer.chat_template", std::string((1 << 20) + 1, 'x'))).status().code(),
-            Code::kResourceExhausted);
-}
-
 }  // namespace
 }  // namespace millrace::model
