@@ -25,7 +25,5 @@ Result<OpenedModel> OpenModel(std::string_view name);
 
 Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizer(const OpenedModel& model);
 Result<model::ModelChat> OpenChat(const OpenedModel& model);
-// The one for conversations without tools.
-Result<text::ChatTemplate> OpenTemplate(const OpenedModel& model);
 
 }  // namespace millrace::cmd
