@@ -21,7 +21,7 @@ SHORT = ("{% if tools %}{{ tools | tojson }}\n{% endif %}{% for m in messages %}
 
 
 def source(text):
-    return (TEXT / "templates" / f"{text[1:]}.jinja").read_text() if text.startswith("@") else text
+    return (TEXT / "template_samples" / f"{text[1:]}.jinja").read_text() if text.startswith("@") else text
 
 
 def serve(folder, templates):

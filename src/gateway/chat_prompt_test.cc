@@ -17,7 +17,7 @@ constexpr const char* kTools =
 constexpr const char* kUser = R"({"role":"user","content":"Hi"})";
 
 std::string Template(const std::string& name) {
-  std::ifstream file(std::string(MILLRACE_SOURCE_DIR "/tests/text/templates/") + name + ".jinja");
+  std::ifstream file(std::string(MILLRACE_SOURCE_DIR "/tests/text/template_samples/") + name + ".jinja");
   std::stringstream text;
   text << file.rdbuf();
   EXPECT_FALSE(text.str().empty()) << name;

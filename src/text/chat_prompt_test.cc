@@ -30,7 +30,7 @@ Json Parsed(const std::string& text) {
 
 Json::Array Messages(const std::string& text) { return Parsed(text).items(); }
 
-std::string Source(const std::string& name) { return ReadFile("templates/" + name + ".jinja"); }
+std::string Source(const std::string& name) { return ReadFile("template_samples/" + name + ".jinja"); }
 
 // One template, under the default name.
 ChatTemplates Of(const std::string& source, const Json::Object& special_tokens = {}) {
