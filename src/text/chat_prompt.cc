@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <utility>
 
 #include "text/template_text.h"
@@ -188,10 +187,7 @@ Json ChatTemplates::ContextOf(const ChatInput& input, Json::Array messages) cons
   return context;
 }
 
-Result<std::string> ChatTemplates::Render(const ChatInput& input) const {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return RenderAt(input, std::chrono::duration_cast<std::chrono::seconds>(now).count());
-}
+Result<std::string> ChatTemplates::Render(const ChatInput& input) const { return RenderAt(input, TemplateNow()); }
 
 Result<std::string> ChatTemplates::RenderAt(const ChatInput& input, int64_t unix_seconds) const {
   RETURN_IF_ERROR(CheckInput(input));
