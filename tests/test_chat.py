@@ -35,10 +35,10 @@ def serve(folder, templates):
     else:
         del values["chat_template"]
     config.write_text(json.dumps(values))
-    return Server(directory)
+    return Server(directory, env={"MILLRACE_NOW": str(GOLDEN["now"]), "TZ": "UTC"})
 
 
-@pytest.mark.parametrize("name", ["named", "qwen", "mistral", "rag"])
+@pytest.mark.parametrize("name", ["named", "qwen", "llama3", "mistral", "rag", "clock"])
 def test_prompts_are_those_of_transformers(tmp_path, name):
     expected = GOLDEN["sets"][name]
     server = serve(tmp_path, expected["templates"])

@@ -83,10 +83,4 @@ Result<model::ModelChat> OpenChat(const OpenedModel& model) {
   return chat;
 }
 
-Result<text::ChatTemplate> OpenTemplate(const OpenedModel& model) {
-  ASSIGN_OR_RETURN(const model::ModelChat chat, OpenChat(model));
-  ASSIGN_OR_RETURN(const std::string_view source, chat.templates.SourceFor({}));
-  return text::ChatTemplate::Parse(std::string(source));
-}
-
 }  // namespace millrace::cmd

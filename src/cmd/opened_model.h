@@ -28,7 +28,5 @@ Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizer(const OpenedModel& 
 // file without tensors.
 Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizerOf(std::string_view name);
 Result<model::ModelChat> OpenChat(const OpenedModel& model);
-// The one for conversations without tools.
-Result<text::ChatTemplate> OpenTemplate(const OpenedModel& model);
 
 }  // namespace millrace::cmd

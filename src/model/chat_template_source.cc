@@ -159,6 +159,8 @@ Status TakeTokens(const NamedFile& from, const Json& file, Json& out) {
 
 }  // namespace
 
+Result<std::vector<text::NamedTemplate>> ChatTemplatesOfJson(const NamedFile& file) { return TemplatesOfJson(file); }
+
 Result<Templates> ChatTemplatesOf(const ModelSource& source) {
   if (source.is_gguf()) return TemplatesOfGguf(source.gguf());
   const Checkpoint& checkpoint = source.checkpoint();

@@ -22,6 +22,9 @@ inline constexpr size_t kMaxTemplateBytes = size_t{1} << 20;  // of one template
 //  - a GGUF file has them in tokenizer.chat_template ("default") and tokenizer.chat_template.NAME.
 Result<std::vector<text::NamedTemplate>> ChatTemplatesOf(const ModelSource& source);
 
+// Those of a file like tokenizer_config.json alone; `file` names itself in errors.
+Result<std::vector<text::NamedTemplate>> ChatTemplatesOfJson(const NamedFile& file);
+
 // The file of a directory that holds the template of this name. What is no file name becomes one.
 std::string TemplateFileOf(std::string_view name);
 

@@ -187,25 +187,16 @@ Json ChatTemplates::ContextOf(const ChatInput& input, Json::Array messages) cons
   return context;
 }
 
-Result<std::string> ChatTemplates::Render(const ChatInput& input) const { return RenderWhen(input, std::nullopt); }
+Result<std::string> ChatTemplates::Render(const ChatInput& input) const { return RenderAt(input, TemplateNow()); }
 
 Result<std::string> ChatTemplates::RenderAt(const ChatInput& input, int64_t unix_seconds) const {
-  return RenderWhen(input, unix_seconds);
-}
-
-Result<std::string> ChatTemplates::RenderWhen(const ChatInput& input, std::optional<int64_t> unix_seconds) const {
   RETURN_IF_ERROR(CheckInput(input));
   ASSIGN_OR_RETURN(const Entry* const entry, Choose(input));
   ASSIGN_OR_RETURN(Json::Array messages, NormalisedMessages(input.messages));
-  const bool continues = !input.continue_field.empty();
-  std::string unfinished;
-  if (continues) {
-    ASSIGN_OR_RETURN(unfinished, Tag(messages.back(), input.continue_field, entry->text.source));
-  }
-  const Json context = ContextOf(input, std::move(messages));
-  auto prompt = unix_seconds ? entry->parsed.RenderAt(context, *unix_seconds) : entry->parsed.Render(context);
-  if (!prompt.ok() || !continues) return prompt;
-  return CutAtTag(*std::move(prompt), unfinished);
+  if (input.continue_field.empty()) return entry->parsed.RenderAt(ContextOf(input, std::move(messages)), unix_seconds);
+  ASSIGN_OR_RETURN(const std::string text, Tag(messages.back(), input.continue_field, entry->text.source));
+  ASSIGN_OR_RETURN(std::string prompt, entry->parsed.RenderAt(ContextOf(input, std::move(messages)), unix_seconds));
+  return CutAtTag(std::move(prompt), text);
 }
 
 Result<ChatInput> ChatTemplates::Fit(ChatInput input) const {
@@ -231,6 +222,7 @@ bool ChatTemplates::Reads(const ChatInput& input, std::string_view variable) con
 
 std::vector<std::string_view> ChatTemplates::names() const {
   std::vector<std::string_view> names;
+  names.reserve(entries_.size());
   for (const Entry& each : entries_) names.push_back(each.text.name);
   return names;
 }

@@ -74,7 +74,6 @@ class ChatTemplates {
   };
 
   ChatTemplates() = default;
-  Result<std::string> RenderWhen(const ChatInput& input, std::optional<int64_t> unix_seconds) const;
   const Entry* Find(std::string_view name) const;
   Result<const Entry*> Choose(const ChatInput& input) const;
   Json ContextOf(const ChatInput& input, Json::Array messages) const;

@@ -27,14 +27,16 @@ std::atomic<int64_t> frozen_seconds = kRunning;
 
 void FreezeTemplateClock(int64_t unix_seconds) { frozen_seconds = unix_seconds; }
 
-Result<std::string> ChatTemplate::Render(const Json& context) const {
-  if (const int64_t frozen = frozen_seconds; frozen != kRunning) return RenderAt(context, frozen);
+int64_t TemplateNow() {
+  if (const int64_t frozen = frozen_seconds; frozen != kRunning) return frozen;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return jinja::Evaluator(*program_, std::chrono::duration_cast<std::chrono::microseconds>(now)).Run(context);
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
+Result<std::string> ChatTemplate::Render(const Json& context) const { return RenderAt(context, TemplateNow()); }
+
 Result<std::string> ChatTemplate::RenderAt(const Json& context, int64_t unix_seconds) const {
-  return jinja::Evaluator(*program_, std::chrono::seconds(unix_seconds)).Run(context);
+  return jinja::Evaluator(*program_, unix_seconds).Run(context);
 }
 
 bool ChatTemplate::Mentions(std::string_view variable) const {

@@ -61,7 +61,9 @@ class ChatTemplate {
   std::shared_ptr<const jinja::Program> program_;
 };
 
-// What Render takes for the present from now on, in the whole process. To be called before other threads render.
+// The moment that Render takes for the present: the time, or what FreezeTemplateClock was given, for the whole process and before other
+// threads render.
+int64_t TemplateNow();
 void FreezeTemplateClock(int64_t unix_seconds);
 
 // For terminals: the line of the source that a message of Parse or Render names, and a caret below the place, each after a newline.

@@ -9,7 +9,7 @@
 
 namespace millrace::text::jinja {
 
-Evaluator::Evaluator(const Program& program, std::chrono::microseconds now)
+Evaluator::Evaluator(const Program& program, int64_t now)
     : program_(program), budget_(program.limits), runtime_{.budget = budget_, .now = now, .namespaces = namespaces_} {}
 
 Result<std::string> Evaluator::Run(const Json& context) {

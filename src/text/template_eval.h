@@ -1,7 +1,6 @@
 // One render: walks the program with a stack of scopes and writes the output. Made for a single use on a single thread.
 #pragma once
 
-#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -18,8 +17,7 @@ namespace millrace::text::jinja {
 
 class Evaluator {
  public:
-  // `now` counts from 1970.
-  Evaluator(const Program& program, std::chrono::microseconds now);
+  Evaluator(const Program& program, int64_t now);
 
   Result<std::string> Run(const Json& context);
 

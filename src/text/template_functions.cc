@@ -1,6 +1,5 @@
 // The global functions of template_runtime.h.
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 
 #include "text/template_ops.h"
@@ -108,8 +107,8 @@ Result<size_t> DirectiveLength(std::string_view text) {
   return Error(Code::kUnsupported, "strftime_now: a directive of '{}' is not supported", text.substr(0, 100));
 }
 
-// Python's datetime fills in three directives itself; without a time zone, two of them are empty.
-Result<std::string> ExpandedFormat(std::string_view format, std::chrono::microseconds now) {
+// Python's datetime fills in three directives itself: moments here are whole seconds, without a time zone.
+Result<std::string> ExpandedFormat(std::string_view format) {
   std::string out;
   for (size_t i = 0; i < format.size();) {
     if (format[i] == '\0') return Error(Code::kInvalidArgument, "strftime_now: a zero byte in the format");
@@ -119,8 +118,7 @@ Result<std::string> ExpandedFormat(std::string_view format, std::chrono::microse
     }
     const char letter = i + 1 < format.size() ? format[i + 1] : '\0';
     if (letter == 'f' || letter == 'z' || letter == 'Z') {
-      const auto fraction = now - std::chrono::floor<std::chrono::seconds>(now);
-      if (letter == 'f') out += fmt::format("{:06}", fraction.count());
+      if (letter == 'f') out += "000000";
       i += 2;
       continue;
     }
@@ -136,10 +134,10 @@ Result<Value> StrftimeNow(const CallArguments& arguments, Runtime& runtime) {
   RETURN_IF_ERROR(bound.Required(0));
   ASSIGN_OR_RETURN(const std::string_view format, bound.Text(0, ""));
   if (format.size() > 1000) return Error(Code::kUnsupported, "strftime_now: the format is longer than 1000 bytes");
-  ASSIGN_OR_RETURN(const std::string expanded, ExpandedFormat(format, runtime.now));
+  ASSIGN_OR_RETURN(const std::string expanded, ExpandedFormat(format));
   if (expanded.empty()) return NewText("", runtime);
   RETURN_IF_ERROR(runtime.budget.Charge(expanded.size()));
-  const auto seconds = static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(runtime.now).count());
+  const auto seconds = static_cast<std::time_t>(runtime.now);
   std::tm parts = {};
   if (localtime_r(&seconds, &parts) == nullptr) return Error(Code::kInvalidArgument, "strftime_now: the time is out of range");
   std::vector<char> buffer(expanded.size() * 400 +

@@ -1,7 +1,6 @@
 // What functions, filters, tests and methods get from the running template: arguments, the budget, the time, and attribute access.
 #pragma once
 
-#include <chrono>
 #include <deque>
 #include <initializer_list>
 #include <string>
@@ -15,7 +14,7 @@ namespace millrace::text::jinja {
 
 struct Runtime {
   Budget& budget;
-  std::chrono::microseconds now;  // since 1970
+  int64_t now;  // seconds since 1970
   // Namespaces can contain each other in circles, so nothing owns them but the render.
   std::deque<std::unique_ptr<Namespace>>& namespaces;
   uint32_t filters_inside = 0;  // filters that run filters
