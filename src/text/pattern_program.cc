@@ -55,7 +55,7 @@ class Builder {
       case Kind::kRepeat:
         return EmitRepeat(node);
       case Kind::kAtomic:
-        return EmitAtomic([&] { return Emit(node.children.front()); });
+        return EmitAtomicGroup(node);
       case Kind::kLook:
         return EmitLook(node);
       case Kind::kAssert:
@@ -77,6 +77,19 @@ class Builder {
     }
     for (const uint32_t jump : jumps) At(jump).next = Here();
     return Status();
+  }
+
+  // (?>x+) of one class is x++, which is the cheaper one.
+  Status EmitAtomicGroup(const PatternNode& node) {
+    const PatternNode& body = syntax_.nodes[node.children.front()];
+    if (body.children.size() == 1 && syntax_.nodes[body.children.front()].kind == Kind::kRepeat) {
+      PatternNode repeat = syntax_.nodes[body.children.front()];
+      if (repeat.mode == Mode::kGreedy) {
+        repeat.mode = Mode::kPossessive;
+        return EmitRepeat(repeat);
+      }
+    }
+    return EmitAtomic([&] { return Emit(node.children.front()); });
   }
 
   template <typename Body>
