@@ -38,7 +38,7 @@ class ProgramSearch final : public CompiledPattern::Search {
   Result<std::optional<CompiledPattern::Match>> Next(size_t from) override {
     if (text_.size() > kMaxTextBytes) return Exhausted(from);
     for (size_t at = from;;) {
-      if (program_.starts_anywhere || (at < text_.size() && program_.starts[ClassAt(at).value])) {
+      if (MayBegin(0, at)) {
         if (!remembers_) allowed_steps_ = kFreeSteps * (at + kShortText);
         size_t end = 0;
         const Outcome outcome = Run(0, at, end);
@@ -183,11 +183,18 @@ class ProgramSearch final : public CompiledPattern::Search {
     }
   }
 
+  // False where the next character already rules out what begins at `pc`.
+  bool MayBegin(uint32_t pc, size_t at) const {
+    const PatternFirst& first = program_.firsts[pc];
+    return first.any || (at < text_.size() && first.classes[ClassAt(at).value]);
+  }
+
   // kSplit and kStar: where to go on.
   uint32_t Choose(const PatternInstruction& instruction, uint32_t pc, size_t& at) {
     if (instruction.op == Op::kSplit) {
-      choices_.emplace_back(Choice::Kind::kTry, instruction.other, at);
-      return instruction.next;
+      const bool first = MayBegin(instruction.next, at);
+      if (first && MayBegin(instruction.other, at)) choices_.emplace_back(Choice::Kind::kTry, instruction.other, at);
+      return first ? instruction.next : instruction.other;
     }
     const ClassBits& set = program_.sets[instruction.set];
     const size_t begin = at;
