@@ -145,7 +145,7 @@ TEST(TokenizerJson, IsWrittenAsItIsRead) {
       R"({"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Whitespace"},{"type":"BertPreTokenizer"},)" +
       split +
       R"(,{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":false},{"type":"Punctuation"}]},)"
-      R"({"type":"CharDelimiterSplit","delimiter":"-"},{"type":"Metaspace","replacement":"▁","add_prefix_space":false}]})";
+      R"({"type":"CharDelimiterSplit","delimiter":"-"},{"type":"Metaspace","replacement":"▁","add_prefix_space":false,"prepend_scheme":"never"}]})";
   const std::string normalizers =
       R"(,"normalizer":{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Lowercase"},{"type":"StripAccents"},{"type":"Nmt"},)"
       R"({"type":"Strip","strip_left":true,"strip_right":false},{"type":"Replace","pattern":{"String":"x"},"content":"y"},)"
