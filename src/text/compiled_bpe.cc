@@ -6,11 +6,12 @@
 
 #include "base/utf8.h"
 #include "text/byte_alphabet.h"
+#include "text/code_point_table.h"
 
 namespace millrace::text {
 namespace {
 
-bool IsOneCodePoint(std::string_view text) { return !text.empty() && ValidSequenceLength(text.data()) == text.size(); }
+bool IsOneCodePoint(std::string_view text) { return !text.empty() && DecodeAt(text, 0).length == text.size(); }
 
 // "x<0x0A>"
 bool EndsWithByteToken(std::string_view text) {
@@ -68,7 +69,7 @@ class CompiledBpe::Encoder : public PieceEncoder {
     unknown_waits_ = false;
     size_t at = 0;
     while (at < part.size()) {
-      const size_t size = model_.byte_level_ ? 1 : ValidSequenceLength(part.data() + at);
+      const size_t size = model_.byte_level_ ? 1 : DecodeAt(part, at).length;
       const bool first = at == 0;
       const bool last = at + size == part.size();
       TakeSymbol(part.substr(at, size), first, last);
@@ -85,7 +86,7 @@ class CompiledBpe::Encoder : public PieceEncoder {
     } else if (model_.byte_level_) {
       token = model_.byte_symbols_[static_cast<uint8_t>(text.front())];
     } else {
-      token = model_.symbols_.Find(ValidCodePoint(text.data(), text.size()));
+      token = model_.symbols_.Find(DecodeAt(text, 0).value);
     }
     if (token == kNoToken) {
       TakeUnknown(text, first, last);
@@ -202,7 +203,7 @@ void CompiledBpe::TakeSymbols(const TokenizerSpec& spec) {
     std::string_view text = spec.tokens[i];
     if (!tokens_.Includes(id) || !text.starts_with(continuing_prefix_)) continue;
     text.remove_prefix(continuing_prefix_.size());
-    if (IsOneCodePoint(text)) symbols_.Set(ValidCodePoint(text.data(), text.size()), id);
+    if (IsOneCodePoint(text)) symbols_.Set(DecodeAt(text, 0).value, id);
   }
 }
 
