@@ -19,8 +19,9 @@ bool EndsWithByteToken(std::string_view text) {
 }
 
 Status NoToken(size_t rank, const Merge& merge, std::string_view text) {
-  return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': '{}' is no token", rank, merge.both.substr(0, merge.left_bytes),
-               merge.both.substr(merge.left_bytes), text);
+  const std::string_view both = merge.both;
+  return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': '{}' is no token", rank,
+               both.substr(0, merge.left_bytes).substr(0, 80), both.substr(merge.left_bytes).substr(0, 80), text.substr(0, 80));
 }
 
 }  // namespace
@@ -157,6 +158,7 @@ Status CompiledBpe::TakeMerges(const BpeModel& model) {
   }
   pairs_.Reset(model.merges.size());
   std::string joined;
+  TokenId ids[3] = {kNoToken, kNoToken, kNoToken};
   for (size_t rank = 0; rank < model.merges.size(); ++rank) {
     const Merge& merge = model.merges[rank];
     if (merge.left_bytes > merge.both.size() || merge.both.size() > 2 * kMaxTokenBytes) {
@@ -166,12 +168,15 @@ Status CompiledBpe::TakeMerges(const BpeModel& model) {
     const std::string_view left = std::string_view(merge.both).substr(0, merge.left_bytes);
     const std::string_view right = std::string_view(merge.both).substr(merge.left_bytes);
     if (left.empty() || right.size() <= continuing_prefix_.size()) {
-      return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': nothing to merge on one side", rank, left, right);
+      return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': nothing to merge on one side", rank, left.substr(0, 80),
+                   right.substr(0, 80));
     }
-    joined.assign(left).append(right.substr(continuing_prefix_.size()));
-    TokenId ids[3];
+    const bool same_token = rank > 0 && joined.size() == left.size() + right.size() - continuing_prefix_.size() &&
+                            joined.starts_with(left) && joined.ends_with(right.substr(continuing_prefix_.size()));
+    if (!same_token) joined.assign(left).append(right.substr(continuing_prefix_.size()));
     const std::string_view parts[3] = {left, right, joined};
-    for (int part = 0; part < 3; ++part) {
+    // Files often list the ways to make a token one after the other.
+    for (size_t part = 0; part < (same_token ? 2 : 3); ++part) {
       const std::optional<TokenId> id = tokens_.vocabulary().Find(parts[part]);
       if (!id) return NoToken(rank, merge, parts[part]);
       ids[part] = *id;
