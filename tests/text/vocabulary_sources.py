@@ -178,6 +178,18 @@ def mistral(name, file, made):
                       rival=folder / "vocab.gguf", decodes=plain.__contains__)
 
 
+def fast_tokenizer(vocabulary, folder):
+    """The package `tokenizers` with this vocabulary, SentencePiece's too, as transformers converts it."""
+    from tokenizers import Tokenizer
+    if "tokenizer.json" in vocabulary.forms:
+        return Tokenizer.from_file(str(vocabulary.forms["tokenizer.json"]))
+    fields = gguf_metadata.read(vocabulary.forms["gguf"])
+    unigram = fields["tokenizer.ggml.model"] == "t5"
+    proto = sentencepiece_proto(fields, unigram)
+    root = pipelines.unigram_json(proto) if unigram else pipelines.sentencepiece_json(proto)
+    return Tokenizer.from_str(json.dumps(root))
+
+
 PACKAGED = {
     "deepseek-v4": deepseek,
     "qwen-tiktoken": functools.partial(qwen, "qwen-tiktoken", "qwen.tiktoken"),
