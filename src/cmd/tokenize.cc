@@ -221,8 +221,7 @@ Status AnswerLines(const Options& options, const text::Tokenizer& tokenizer) {
 
 Status Tokenize(const Options& options) {
   if (options.lines && options.has_text) return Error(Code::kInvalidArgument, "--lines reads standard input; leave TEXT out");
-  ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(options.model));
-  ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizer(model));
+  ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizerOf(options.model));
   if (options.lines) return AnswerLines(options, *tokenizer);
   if (options.has_text) return AnswerOne(options.text, options, *tokenizer);
   return AnswerOne(std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()), options, *tokenizer);

@@ -17,6 +17,16 @@ namespace {
 
 constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
 
+constexpr Key kVocabKey{"", "vocab_size"};
+
+template <typename FileOf>
+TokenizerFiles TokenizerFilesIn(const FileOf& file_of) {
+  return {.tokenizer = file_of(kTokenizerFile),
+          .tokenizer_config = file_of(kTokenizerConfigFile),
+          .special_tokens = file_of(kSpecialTokensFile),
+          .generation_config = file_of(kGenerationConfigFile)};
+}
+
 // The template of tokenizer_config.json; empty where there is none.
 Result<std::string> TemplateOfConfig(const Json& config) {
   const Json* value = config.Find("chat_template");
@@ -57,16 +67,28 @@ Result<text::TokenizerSpec> TokenizerSpecOf(const ModelSource& source, std::opti
     return TokenizerSpecFromGguf(source.gguf(), static_cast<uint32_t>(std::min<uint64_t>(tokens.size(), UINT32_MAX)));
   }
   const Checkpoint& checkpoint = source.checkpoint();
-  ASSIGN_OR_RETURN(const Metadata metadata, source.ReadMetadata());
-  constexpr Key kVocab{"", "vocab_size"};
   if (!vocab) {
-    ASSIGN_OR_RETURN(vocab, metadata.U32(kVocab));
+    ASSIGN_OR_RETURN(const Metadata metadata, source.ReadMetadata());
+    ASSIGN_OR_RETURN(vocab, metadata.U32(kVocabKey));
   }
-  const TokenizerFiles files{.tokenizer = checkpoint.File(kTokenizerFile),
-                             .tokenizer_config = checkpoint.File(kTokenizerConfigFile),
-                             .special_tokens = checkpoint.File(kSpecialTokensFile),
-                             .generation_config = checkpoint.File(kGenerationConfigFile)};
-  return TokenizerSpecFromJson(files, checkpoint.config().Find("eos_token_id"), *vocab);
+  return TokenizerSpecFromJson(TokenizerFilesIn([&](std::string_view name) { return checkpoint.File(name); }),
+                               checkpoint.config().Find("eos_token_id"), vocab);
+}
+
+Result<text::TokenizerSpec> TokenizerSpecOfFiles(std::span<const NamedFile> files) {
+  const auto find = [files](std::string_view name) {
+    for (const NamedFile& file : files) {
+      if (file.name == name) return file;
+    }
+    return NamedFile{};
+  };
+  ASSIGN_OR_RETURN(const Json config, ParseSmallJson(find(kConfigFile)));
+  std::optional<uint32_t> rows;
+  if (config.is_object()) {
+    ASSIGN_OR_RETURN(const Metadata metadata, Metadata::Of(config));
+    if (const auto vocab = metadata.U32(kVocabKey); vocab.ok()) rows = *vocab;
+  }
+  return TokenizerSpecFromJson(TokenizerFilesIn(find), config.Find("eos_token_id"), rows);
 }
 
 Result<std::string> ChatTemplateOf(const ModelSource& source) {

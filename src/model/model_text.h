@@ -3,17 +3,22 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/status.h"
 #include "model/model_source.h"
-#include "text/vocabulary.h"
+#include "model/named_file.h"
+#include "text/tokenizer_spec.h"
 
 namespace millrace::model {
 
 // tokenizer.ggml.* of a GGUF file, tokenizer.json of a directory; text::Vocabulary::Build checks what is inside. `vocab` is the number of
 // rows of the embedding; nothing: as many as the file has tokens (for files without weights). kNotFound without a tokenizer.
 Result<text::TokenizerSpec> TokenizerSpecOf(const ModelSource& source, std::optional<uint32_t> vocab);
+
+// Of a directory without weights: tokenizer.json and the small files beside it. config.json may be missing; it says how many rows there are.
+Result<text::TokenizerSpec> TokenizerSpecOfFiles(std::span<const NamedFile> files);
 
 // Empty when there is none. A directory has it in chat_template.jinja, else in tokenizer_config.json, as one text or as a list of which
 // "default" counts. At most 1 MiB.

@@ -1,7 +1,7 @@
 // Special tokens that end a turn in the chat formats of models of this kind: many files name only one of theirs as end of sequence.
 #pragma once
 
-#include "text/vocabulary.h"
+#include "text/tokenizer_spec.h"
 
 namespace millrace::model {
 

@@ -117,7 +117,7 @@ Result<std::unique_ptr<const SubwordModel>> CompiledUnigram::Create(const Tokeni
                                                                     const ModelTokens& tokens) {
   std::unique_ptr<CompiledUnigram> compiled(new CompiledUnigram);
   RETURN_IF_ERROR(compiled->TakeScores(spec, model, tokens));
-  compiled->TakeTokens(spec, model, tokens);
+  RETURN_IF_ERROR(compiled->TakeTokens(model, tokens));
   return std::unique_ptr<const SubwordModel>(std::move(compiled));
 }
 
@@ -137,14 +137,10 @@ Status CompiledUnigram::TakeScores(const TokenizerSpec& spec, const UnigramModel
   return Status();
 }
 
-void CompiledUnigram::TakeTokens(const TokenizerSpec& spec, const UnigramModel& model, const ModelTokens& tokens) {
-  std::vector<std::pair<std::string_view, TokenId>> entries;
-  whole_pieces_.Reset(spec.tokens.size(), spec.tokens.size());
-  for (size_t i = 0; i < spec.tokens.size(); ++i) {
-    const auto id = static_cast<TokenId>(i);
-    const std::string_view text = spec.tokens[i];
-    if (text.empty() || !tokens.Includes(id)) continue;
-    entries.emplace_back(text, id);
+Status CompiledUnigram::TakeTokens(const UnigramModel& model, const ModelTokens& tokens) {
+  ASSIGN_OR_RETURN(auto entries, tokens.TrieEntries());
+  whole_pieces_.Reset(entries.size(), scores_.size());
+  for (const auto& [text, id] : entries) {
     whole_pieces_.Add(text, id);
     longest_ = std::max(longest_, text.size());
   }
@@ -152,6 +148,7 @@ void CompiledUnigram::TakeTokens(const TokenizerSpec& spec, const UnigramModel& 
   for (int byte = 0; byte < 256; ++byte) {
     byte_tokens_[static_cast<size_t>(byte)] = model.byte_fallback ? tokens.FindByte(static_cast<uint8_t>(byte)) : kNoToken;
   }
+  return Status();
 }
 
 std::unique_ptr<PieceEncoder> CompiledUnigram::NewEncoder() const { return std::make_unique<Encoder>(*this); }

@@ -22,7 +22,7 @@ class CompiledUnigram : public SubwordModel {
   class Encoder;
   CompiledUnigram() = default;
   Status TakeScores(const TokenizerSpec& spec, const UnigramModel& model, const ModelTokens& tokens);
-  void TakeTokens(const TokenizerSpec& spec, const UnigramModel& model, const ModelTokens& tokens);
+  Status TakeTokens(const UnigramModel& model, const ModelTokens& tokens);
 
   TokenTrie trie_;
   std::vector<double> scores_;  // by id

@@ -61,11 +61,7 @@ Result<std::unique_ptr<const SubwordModel>> CompiledWordPiece::Create(const Toke
                                                                       const ModelTokens& tokens) {
   if (!spec.unk) return Error(Code::kInvalidArgument, "a WordPiece model without an unknown token");
   std::unique_ptr<CompiledWordPiece> compiled(new CompiledWordPiece);
-  std::vector<std::pair<std::string_view, TokenId>> entries;
-  for (size_t i = 0; i < spec.tokens.size(); ++i) {
-    const auto id = static_cast<TokenId>(i);
-    if (!spec.tokens[i].empty() && tokens.Includes(id)) entries.emplace_back(spec.tokens[i], id);
-  }
+  ASSIGN_OR_RETURN(auto entries, tokens.TrieEntries());
   compiled->trie_ = TokenTrie(std::move(entries));
   compiled->continuing_ = compiled->trie_.Walk(TokenTrie::kRoot, model.continuing_prefix);
   compiled->max_characters_ = model.max_characters;

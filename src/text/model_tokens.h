@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "base/types.h"
 #include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
@@ -23,6 +25,8 @@ class ModelTokens {
 
   // kNoToken when no token of the model has this file text.
   TokenId Find(std::string_view file_text) const;
+  // The tokens and their file texts, but for empty ones, as a TokenTrie takes them; kInvalidArgument when they are too long for it.
+  Result<std::vector<std::pair<std::string_view, TokenId>>> TrieEntries() const;
   // The token "<0xHH>".
   TokenId FindByte(uint8_t byte) const;
 

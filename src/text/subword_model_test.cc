@@ -174,6 +174,9 @@ TEST(SubwordModelTest, RefusesWhatMakesNoSense) {
   EXPECT_EQ(ErrorOf(Spec({"a"}, UnigramModel{{0}, false})), "a unigram model without an unknown token");
   EXPECT_EQ(ErrorOf(Spec({"a"}, UnigramModel{{0, 1}, false}, 0)), "2 scores for 1 tokens");
   EXPECT_EQ(ErrorOf(Spec({"a"}, UnigramModel{{NAN}, false}, 0)), "the score of token 0 is not a number");
+  std::vector<std::string> long_tokens;
+  for (int i = 0; i < 4200; ++i) long_tokens.push_back(std::string(4000, 'a') + std::to_string(10'000 + i));
+  EXPECT_EQ(ErrorOf(Spec(long_tokens, WordPieceModel{}, 0)), "tokens of 16821000 bytes in all, expected at most 16777216");
   EXPECT_EQ(ErrorOf(Spec({"a"}, WordPieceModel{})), "a WordPiece model without an unknown token");
   EXPECT_EQ(ErrorOf(Spec({"a"}, WordLevelModel{})), "a word-level model without an unknown token");
 }
