@@ -7,6 +7,7 @@ import pathlib
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+import compiled_rules
 import pipelines
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -18,6 +19,8 @@ TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")
 DEEPSEEK3 = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^" "\r\n" r"\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[" "\r\n" r"]*|\s*["
              "\r\n" r"]+|\s+(?!\S)|\s+")
 CLIP = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+RULES = {"ﬁ".encode(): "fi", "½".encode(): "1/2", "e\u0301".encode(): "é", "\u3000".encode(): " ", "\u00a0".encode(): " ", "\t".encode(): " ", "\u0301".encode(): "",
+         "１".encode(): "1", "🙂".encode(): ":)", "가".encode(): "ka", "e".encode(): "e"}
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
 
 
@@ -73,6 +76,8 @@ NORMALIZERS = {
     "llama": normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]),
     "gemma": normalizers.Replace(" ", "▁"),
     "nmt": normalizers.Nmt(),
+    "rules": normalizers.Precompiled(compiled_rules.compiled_rules(RULES)),
+    "rules-spaces": normalizers.Sequence([normalizers.Precompiled(compiled_rules.compiled_rules(RULES)), normalizers.Replace(Regex(" {2,}"), " ")]),
     "bert": normalizers.BertNormalizer(),
     "bert-cased": normalizers.BertNormalizer(lowercase=False),
     "bert-accents": normalizers.BertNormalizer(strip_accents=False),
@@ -147,7 +152,7 @@ def kinds():
         bert = processors.BertProcessing(("[SEP]", 4), ("[CLS]", 3)) if pre == "bert" else template(["[CLS]"], ["[SEP]"])
         out.append(Kind(f"wordpiece/{normalizer}/{pre}", "wordpiece", NORMALIZERS[normalizer], WORDS[pre],
                         decoders.WordPiece(cleanup=normalizer != "bert-cased"), bert, ("[CLS]",), ("[SEP]",)))
-    for normalizer, pre in itertools.product(["none", "nfkc", "replace-spaces", "replace-quotes", "strip"], ["none", "whitespace-split", *METASPACE]):
+    for normalizer, pre in itertools.product(["none", "nfkc", "rules-spaces", "replace-spaces", "replace-quotes", "strip"], ["none", "whitespace-split", *METASPACE]):
         step = METASPACE.get(pre) or WORDS.get(pre)
         for model in ("unigram", "unigram-bytes"):
             scheme = "never" if "never" in pre else "always"

@@ -157,6 +157,7 @@ def ranks_json(ranks, first_id, added, normalizer, pattern):
     """tiktoken's ranks: any two neighbours whose joined bytes have a rank merge, the lowest rank first; a piece that is a token is
     taken whole."""
     vocab = {letters(token): first_id + rank for token, rank in ranks.items()}
+    vocab |= {token["content"]: token["id"] for token in added if token["id"] < first_id}  # `tokenizers` numbers added tokens from the end
     made = [(rank, merge_of(token, ranks)) for token, rank in ranks.items() if len(token) > 1]
     merges = [[letters(part) for part in parts] for _, parts in sorted(row for row in made if row[1] is not None)]
     return tokenizer_json(bpe_model(vocab, merges, ignore_merges=True), added, normalizer, sequence(split(pattern), byte_level(False)),

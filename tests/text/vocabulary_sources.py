@@ -28,6 +28,7 @@ class Vocabulary:
     rival: pathlib.Path | None = None  # what llama.cpp opens
     decodes: typing.Callable = lambda _: True  # whether the truth has a text for an id
     vectors: tuple | None = None  # (texts, ids)
+    converted: dict = dataclasses.field(default_factory=dict)  # kind of file -> its own truth, where a conversion changes details
 
 
 def fetch(folder):
@@ -175,7 +176,8 @@ def mistral(name, file, made):
     plain = {i for i, piece in enumerate(proto.pieces) if piece.type in (pipelines.NORMAL, pipelines.BYTE)}
     return Vocabulary(name, {"gguf": folder / "vocab.gguf", "tokenizer.json": folder / "tokenizer.json"},
                       functools.partial(oracles.SentencePiece, proto, root["added_tokens"]), root["added_tokens"], len(proto.pieces),
-                      rival=folder / "vocab.gguf", decodes=plain.__contains__)
+                      rival=folder / "vocab.gguf", decodes=plain.__contains__,
+                      converted={"tokenizer.json": functools.partial(python_truth, folder / "tokenizer.json")})
 
 
 def fast_tokenizer(vocabulary, folder):
