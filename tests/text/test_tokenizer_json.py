@@ -1,108 +1,71 @@
-"""Tokenizers from tokenizer.json against the package `tokenizers` itself: small vocabularies, each kind of pre-tokenizer, both ways to
-write merges, special tokens recognised and not."""
+"""What tests/text/components cannot make: both ways to write merges, embeddings with more rows than there are tokens, and what is refused, by
+its name and place."""
 import json
-import pathlib
-import random
-import struct
 import subprocess
 
 import pytest
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import decoders, normalizers, pre_tokenizers
 
-from conftest import BIN, ROOT
+import component_kinds
+from conftest import MILLRACE
 
-GPT4_LIKE = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-
-
-def byte_level(use_regex):
-    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
+TEXTS = ["", " ", "Hello world! It's  2024.", "a\t\tb  \r\n c", "<|end|>x<tool>", "naïve café 北京 🙂🙃", "x²½Ⅷ٣ 12345678"]
+KIND = next(kind for kind in component_kinds.kinds() if kind.name == "bpe-bytes/none/llama3")
 
 
-def split(pattern):
-    return pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+def tokenize(path, *arguments, texts=()):
+    return subprocess.run([MILLRACE, "tokenize", path, "--bare", "--special", "--lines", "--json", *arguments], capture_output=True, text=True, timeout=60,
+                          input="".join(json.dumps(text) + "\n" for text in texts))
 
 
-KINDS = {
-    "gpt2": (byte_level(True), False),
-    "digits": (pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(True)]), False),
-    "llama3": (pre_tokenizers.Sequence([split(GPT4_LIKE.replace("DIGITS", "{1,3}")), byte_level(False)]), True),
-    "olmo2": (pre_tokenizers.Sequence([split(GPT4_LIKE.replace("DIGITS", "{1,3}")), byte_level(False)]), False),
-    "qwen2": (pre_tokenizers.Sequence([split(GPT4_LIKE.replace("DIGITS", "")), byte_level(False)]), False),
-}
-
-
-def build(kind):
-    pre_tokenizer, whole_words_first = KINDS[kind]
-    tokenizer = Tokenizer(models.BPE(ignore_merges=whole_words_first))
-    tokenizer.pre_tokenizer = pre_tokenizer
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=SPECIAL, show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator((ROOT / "tests/data/public_domain.txt").read_text().splitlines(keepends=True), trainer)
-    tokenizer.add_tokens([AddedToken("<tool>", special=False, normalized=False)])
-    return tokenizer
-
-
-def texts():
-    out = ["", " ", "\n\n", "Hello world! It's  2024.", "a\t\tb  \r\n c", "'LL 'll", "x²½Ⅷ٣ 12345678", "<|im_start|>user\nHi<|im_end|>",
-           "a<tool>b <tool>", "naïve café 北京 🙂🙃", "\u017f's", "a\u00a0b\u3000c"]  # fmt: skip
-    draw = random.Random(7)
-    letters = ["a", "e", "the", " ", "  ", "\n", "7", "42", "'s", "é", "北", "🙂", ".", "!", "\t", "<tool>", "<|im_end|>", "\u0301"]
-    return out + ["".join(draw.choices(letters, k=draw.randint(1, 40))) for _ in range(500)]
-
-
-def write_directory(folder, tokenizer, merges_as_text, **config):
-    folder.mkdir(parents=True, exist_ok=True)
-    root = json.loads(tokenizer.to_str())
-    if merges_as_text:
-        root["model"]["merges"] = [" ".join(merge) for merge in root["model"]["merges"]]
-    (folder / "tokenizer.json").write_text(json.dumps(root))
-    rows = tokenizer.get_vocab_size() + 5  # as models whose embedding is padded
-    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": rows}))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>", **config}))
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
-
-
-def encode(folder, strings, *arguments):
-    data = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in strings)
-    done = subprocess.run([BIN / "text_encode", folder, *arguments], input=data, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr.decode()
-    ids, at = [], 0
-    for _ in strings:
-        (count,) = struct.unpack_from("<I", done.stdout, at)
-        ids.append(list(struct.unpack_from(f"<{count}i", done.stdout, at + 4)))
-        at += 4 + 4 * count
-    return ids
+def ids_of(path, texts):
+    done = tokenize(path, texts=texts)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line)["tokens"] for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("merges_as_text", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_exact(tmp_path, kind, merges_as_text):
-    tokenizer = build(kind)
-    write_directory(tmp_path, tokenizer, merges_as_text)
-    strings = texts()
-    assert encode(tmp_path, strings, "--special") == [tokenizer.encode(text).ids for text in strings]
+def test_exact(tmp_path, merges_as_text):
+    tokenizer = component_kinds.build(KIND)
+    root = json.loads(tokenizer.to_str())
+    if merges_as_text:
+        root["model"]["merges"] = [" ".join(merge) for merge in root["model"]["merges"]]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(root))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": tokenizer.get_vocab_size() + 5}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
+    right = [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    assert ids_of(tmp_path, TEXTS) == ids_of(tmp_path / "tokenizer.json", TEXTS) == right
 
 
-def test_refuses_what_it_cannot_do(tmp_path):
-    def refusal(change):
-        tokenizer = build("gpt2")
-        change(tokenizer)
-        write_directory(tmp_path, tokenizer, False)
-        done = subprocess.run([BIN / "text_encode", tmp_path], input=b"", capture_output=True, timeout=60)
-        assert done.returncode == 1
-        return done.stderr.decode()
+REFUSED = {
+    "UnicodeScripts": ("pre_tokenizer", pre_tokenizers.UnicodeScripts()),
+    "(?<year>": ("pre_tokenizer", pre_tokenizers.Sequence([component_kinds.split(r"(?<year>\d{4})"), component_kinds.byte_level()])),
+    "CTC": ("decoder", decoders.CTC()),
+    "ByteLevel": ("normalizer", normalizers.ByteLevel()),
+}
 
-    def set_normalizer(tokenizer):
-        tokenizer.normalizer = normalizers.Lowercase()
 
-    def set_pattern(tokenizer):
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split(r"[a-z]+"), byte_level(False)])
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses_what_it_cannot_do(tmp_path, name):
+    tokenizer = component_kinds.build(KIND)
+    setattr(tokenizer, *REFUSED[name])
+    path = tmp_path / "tokenizer.json"
+    path.write_text(tokenizer.to_str())
+    done = tokenize(path)
+    assert done.returncode == 4 and name in done.stderr and str(tmp_path) in done.stderr
 
-    def set_processor(tokenizer):
-        tokenizer.post_processor = processors.TemplateProcessing(single="$A <|im_end|>", special_tokens=[("<|im_end|>", 2)])
 
-    assert "'normalizer'" in refusal(set_normalizer) and "Lowercase" in refusal(set_normalizer)
-    assert "'[a-z]+'" in refusal(set_pattern)
-    assert "'post_processor.single'" in refusal(set_processor)
+def test_lines(tmp_path):
+    """Bulk: objects say how to read each text; a bad line is named; and back."""
+    path = tmp_path / "tokenizer.json"
+    path.write_text(component_kinds.build(KIND).to_str())
+    plain, special = ids_of(path, [{"content": "a<|end|>", "parse_special": False}, "a<|end|>"])
+    assert len(special) == 2 < len(plain)
+    done = tokenize(path, "--decode", texts=[special, plain])
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["a<|end|>"] * 2
+    row = json.loads(tokenize(path, "--pieces", texts=["a🙂"]).stdout)
+    assert row["count"] == len(row["tokens"]) == len(row["pieces"]) and b"".join(bytes(p) if isinstance(p, list) else p.encode() for p in row["pieces"]).decode() == "a🙂"
+    for texts, why in ((["a", 7], "line 2"), ([{"text": "a"}], "'content'")):
+        done = tokenize(path, texts=texts)
+        assert done.returncode == 2 and why in done.stderr
+    assert tokenize(path, "--decode", texts=[[1 << 40]]).returncode == 2
