@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "text/vocabulary.h"
+#include "text/tokenizer_spec.h"
 #include "weights/gguf.h"
 
 namespace millrace::model {
