@@ -29,8 +29,9 @@ constexpr size_t kMaxRuleBytes = 16U << 20;
 constexpr std::string_view kSpaceMark = "▁";
 
 // Pre-tokenizers whose models expect the beginning-of-sequence token when the file does not say.
-constexpr std::array<std::string_view, 11> kBosByDefault = {"llama-bpe", "llama3",   "llama-v3", "falcon3",      "falcon-h1", "pixtral",
-                                                            "midm-2.0",  "lfm2",     "tekken",   "jina-v5-nano", "chameleon"};
+constexpr std::array<std::string_view, 11> kBosByDefault = {"llama-bpe", "llama3",       "llama-v3", "falcon3",
+                                                            "falcon-h1", "pixtral",      "midm-2.0", "lfm2",
+                                                            "tekken",    "jina-v5-nano", "chameleon"};
 
 // Copies a string array; `what` and `limit` name and bound it.
 Result<std::vector<std::string>> CopyStrings(const GgufFile& file, std::string_view key, size_t limit) {
@@ -104,10 +105,11 @@ class Reader {
     if (kind == "gemma4") return ReadGemma();
     if (kind == "t5") return ReadT5();
     if (kind == "bert") return ReadBert();
-    return Error(Code::kUnsupported,
-                 "metadata 'tokenizer.ggml.model': '{}' is not supported; this build knows: gpt2 (byte-level BPE), llama (SentencePiece "
-                 "BPE), gemma4 (BPE over text), t5 (unigram), bert (WordPiece)",
-                 weights::ShownText(kind));
+    return Error(
+        Code::kUnsupported,
+        "metadata 'tokenizer.ggml.model': '{}' is not supported; this build knows: gpt2 (byte-level BPE), llama (SentencePiece "
+        "BPE), gemma4 (BPE over text), t5 (unigram), bert (WordPiece)",
+        weights::ShownText(kind));
   }
 
  private:
@@ -202,7 +204,8 @@ class Reader {
     if (!bpe.byte_level) return ReadSpaceMarked(std::move(bpe), false);
     ASSIGN_OR_RETURN(const bool prefix_space, file_.GetBoolOr("tokenizer.ggml.add_space_prefix", false));
     for (text::PreTokenizerStep& step : spec_.pre_tokenizers) {
-      if (auto* bytes = std::get_if<text::ByteLevelSplit>(&step); bytes != nullptr && prefix_space) bytes->add_prefix_space = true;
+      if (auto* bytes = std::get_if<text::ByteLevelSplit>(&step); bytes != nullptr && prefix_space)
+        bytes->add_prefix_space = true;
     }
     RETURN_IF_ERROR(ReadMerges(bpe));
     spec_.model = std::move(bpe);
@@ -249,8 +252,8 @@ class Reader {
     ASSIGN_OR_RETURN(const bool remove_extra, file_.GetBoolOr("tokenizer.ggml.remove_extra_whitespaces", false));
     constexpr std::string_view kRules = "tokenizer.ggml.precompiled_charsmap";
     if (const auto* entry = file_.Find(kRules); entry != nullptr) {
-      const bool bytes = entry->type == GgufType::kArray &&
-                         (entry->element_type == GgufType::kUint8 || entry->element_type == GgufType::kInt8);
+      const bool bytes =
+          entry->type == GgufType::kArray && (entry->element_type == GgufType::kUint8 || entry->element_type == GgufType::kInt8);
       if (!bytes || entry->value.size() > kMaxRuleBytes) {
         return Error(Code::kDataLoss, "metadata '{}': {}, expected an array of at most {} bytes", kRules, entry->TypeText(),
                      kMaxRuleBytes);
@@ -284,7 +287,8 @@ class Reader {
     text::UnigramModel model;
     ASSIGN_OR_RETURN(const auto scores, Scores());
     model.scores.assign(scores.begin(), scores.end());
-    model.byte_fallback = std::find(spec_.token_types.begin(), spec_.token_types.end(), TokenType::kByte) != spec_.token_types.end();
+    model.byte_fallback =
+        std::find(spec_.token_types.begin(), spec_.token_types.end(), TokenType::kByte) != spec_.token_types.end();
     spec_.model = std::move(model);
     RETURN_IF_ERROR(TakeSentencePieceSteps(false));
     RETURN_IF_ERROR(MarkLeftStripping(""));
@@ -334,7 +338,8 @@ class Reader {
     if (file_.Has("general.name")) {
       ASSIGN_OR_RETURN(const auto given, file_.GetString("general.name"));
       name = given;
-      std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     }
     if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) return {};
     for (size_t id = 0; id < spec_.tokens.size(); ++id) {
@@ -356,7 +361,8 @@ class Reader {
     if (jina || architecture == "nomic-bert-moe" || architecture == "jina-bert-v3") mask = "<mask>";
     if (architecture == "modern-bert") mask = "[MASK]";
     for (size_t id = 0; !mask.empty() && id < spec_.tokens.size(); ++id) {
-      if (spec_.tokens[id] == mask && IsAdded(TypeOf(id))) spec_.added.push_back({.id = static_cast<TokenId>(id), .lstrip = true});
+      if (spec_.tokens[id] == mask && IsAdded(TypeOf(id)))
+        spec_.added.push_back({.id = static_cast<TokenId>(id), .lstrip = true});
     }
     return {};
   }
@@ -375,8 +381,8 @@ Result<TokenizerSpec> TokenizerSpecFromGguf(const GgufFile& file, uint32_t vocab
   if (file.Has(kTokens)) {
     ASSIGN_OR_RETURN(spec.tokens, CopyStrings(file, kTokens, text::kMaxVocabularyTokens));
     if (spec.tokens.size() != vocab) {
-      return Error(Code::kDataLoss, "metadata '{}': {} tokens, but the model's embedding has {} rows", kTokens, spec.tokens.size(),
-                   vocab);
+      return Error(Code::kDataLoss, "metadata '{}': {} tokens, but the model's embedding has {} rows", kTokens,
+                   spec.tokens.size(), vocab);
     }
     RETURN_IF_ERROR(ReadTokenTypes(file, spec));
   }

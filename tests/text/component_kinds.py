@@ -195,36 +195,36 @@ def training_text():
     return [line for line in text[:60_000].splitlines(keepends=True) if line.strip()] + ["naïve café Ångström 北京 日本語 한국어 ﬁ ½ １２３ 🙂🙃 e\u0301 the the"] * 3
 
 
-def trained(kind):
-    """The tokenizer of a kind. The base vocabulary lacks most of Unicode, and of its bytes where bytes fall back, so unknown ones are met."""
+def trained(kind, lines=None, size=600):
+    """The tokenizer of a kind, of about `size` tokens. The base vocabulary lacks most of Unicode, and of its bytes where bytes fall back, so unknown ones are met."""
     if kind.model == "wordpiece":
         tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>", max_input_chars_per_word=40))
-        trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=CONTROL, show_progress=False)
+        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=CONTROL, show_progress=False)
     elif kind.model == "wordlevel":
         tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
-        trainer = trainers.WordLevelTrainer(vocab_size=1500, special_tokens=CONTROL, show_progress=False)
+        trainer = trainers.WordLevelTrainer(vocab_size=3 * size, special_tokens=CONTROL, show_progress=False)
     elif kind.model.startswith("unigram"):
         tokenizer = Tokenizer(models.Unigram())
-        trainer = trainers.UnigramTrainer(vocab_size=350, special_tokens=CONTROL, unk_token="<unk>", show_progress=False)
+        trainer = trainers.UnigramTrainer(vocab_size=size // 2, special_tokens=CONTROL, unk_token="<unk>", show_progress=False)
     else:
         tokenizer = Tokenizer(models.BPE(**BPE_MODELS[kind.model]))
         bytes_only = kind.model.startswith("bpe-bytes")
         extra = BYTE_TOKENS if kind.model == "bpe-fallback" else []
         marks = {key: BPE_MODELS[kind.model][key] for key in ("end_of_word_suffix", "continuing_subword_prefix") if key in BPE_MODELS[kind.model]}
-        trainer = trainers.BpeTrainer(vocab_size=600 + len(extra), special_tokens=[*CONTROL, *extra], show_progress=False, **marks,
+        trainer = trainers.BpeTrainer(vocab_size=size + len(extra), special_tokens=[*CONTROL, *extra], show_progress=False, **marks,
                                       initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if bytes_only else [])
     if kind.normalizer is not None:
         tokenizer.normalizer = kind.normalizer
     if kind.pre_tokenizer is not None:
         tokenizer.pre_tokenizer = kind.pre_tokenizer
-    lines = training_text()
+    lines = lines or training_text()
     tokenizer.train_from_iterator(lines[-40:] if kind.model.startswith("unigram") else lines, trainer)  # its training is slow
     return tokenizer
 
 
-def root_of(kind):
+def root_of(kind, lines=None, size=600):
     """tokenizer.json as a tree."""
-    root = json.loads(trained(kind).to_str())
+    root = json.loads(trained(kind, lines, size).to_str())
     if kind.model == "bpe-fallback":  # byte tokens are the model's own, not added ones
         root["added_tokens"] = [token for token in root["added_tokens"] if token["content"] not in BYTE_TOKENS]
     if kind.model == "unigram-bytes":
@@ -233,8 +233,8 @@ def root_of(kind):
     return root
 
 
-def build(kind):
-    tokenizer = Tokenizer.from_str(json.dumps(root_of(kind)))
+def build(kind, lines=None, size=600):
+    tokenizer = Tokenizer.from_str(json.dumps(root_of(kind, lines, size)))
     if kind.decoder is not None:
         tokenizer.decoder = kind.decoder
     if kind.processor is not None:
