@@ -197,7 +197,8 @@ Result<text::PrependScheme> SchemeOf(const Step& step) {
     }
   }
   ASSIGN_OR_RETURN(const bool add_prefix_space, step.Bool("add_prefix_space", true));
-  if (!add_prefix_space && scheme != text::PrependScheme::kNever) return step.Wrong("add_prefix_space", "what prepend_scheme says");
+  if (!add_prefix_space && scheme != text::PrependScheme::kNever)
+    return step.Wrong("add_prefix_space", "what prepend_scheme says");
   return scheme;
 }
 
