@@ -5,7 +5,7 @@ namespace millrace::text {
 std::string_view IncrementalDecoder::Feed(TokenId token) {
   ready_.clear();
   if (!vocabulary_->Contains(token) || (!show_special_ && vocabulary_->IsControl(token))) return ready_;
-  const std::string_view file_text = vocabulary_->FileText(token);
+  const std::string_view file_text = vocabulary_->DecoderText(token);
   if (file_text.empty() && vocabulary_->Type(token) == TokenType::kUnused) return ready_;
   chain_.Put(file_text, ready_);
   return ready_;

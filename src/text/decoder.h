@@ -1,8 +1,8 @@
 // Tokens of a stream to text, one by one, as the Python package `tokenizers` decodes the whole list, never cutting a code point.
 //
-// What Feed and Flush return, put together, is exactly what the package gives for the same tokens, with one difference: ill-formed UTF-8 becomes
-// U+FFFD once for each maximal ill-formed part, where the package replaces every byte of a bad run of "<0xHH>" tokens. Added tokens pass through
-// the decoder steps as all others do, as there. With clean_up_spaces the text is then cleaned up as `transformers` does it.
+// What Feed and Flush return, put together, is exactly what the package gives for the same tokens, with two differences: ill-formed UTF-8 becomes
+// U+FFFD once for each maximal ill-formed part, where the package replaces every byte of a bad run of "<0xHH>" tokens; and control tokens are left
+// out whole, where the package shows those that its normalizer changes. Added tokens pass through the decoder steps as all others do, as there. With clean_up_spaces the text is then cleaned up as `transformers` does it.
 //
 // Only what may still change is held back: bytes of an unfinished code point, a space that may stand before a full stop. One object per stream,
 // one thread.

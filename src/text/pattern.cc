@@ -20,8 +20,9 @@ using Mode = PatternNode::Mode;
 constexpr size_t kFreeSteps = 16;
 constexpr size_t kMostSteps = 512;
 constexpr size_t kShortText = 1024;
-constexpr size_t kMaxMemoryBits = size_t{1} << 31;
-constexpr size_t kMaxChoices = size_t{1} << 24;  // 400 MB
+constexpr size_t kMaxMemoryBits = size_t{1} << 30;  // of each of two
+constexpr size_t kMaxChoices = size_t{1} << 24;     // 256 MB
+constexpr size_t kMaxTextBytes = UINT32_MAX;
 
 class ProgramSearch final : public CompiledPattern::Search {
  public:
@@ -35,8 +36,9 @@ class ProgramSearch final : public CompiledPattern::Search {
   }
 
   Result<std::optional<CompiledPattern::Match>> Next(size_t from) override {
+    if (text_.size() > kMaxTextBytes) return Exhausted(from);
     for (size_t at = from;;) {
-      if (program_.starts_anywhere || (at < text_.size() && program_.starts[ClassAt(at).value])) {
+      if (MayBegin(0, at)) {
         if (!remembers_) allowed_steps_ = kFreeSteps * (at + kShortText);
         size_t end = 0;
         const Outcome outcome = Run(0, at, end);
@@ -64,10 +66,12 @@ class ProgramSearch final : public CompiledPattern::Search {
       kGrow,    // a run of the kStar before `pc` that may take one character more
       kFailed,  // nothing: the state `pc` has failed at `at`
     };
+    Choice(Kind choice_kind, uint32_t where, size_t place, size_t end_of_run = 0)
+        : kind(choice_kind), pc(where), at(static_cast<uint32_t>(place)), least(static_cast<uint32_t>(end_of_run)) {}
     Kind kind;
     uint32_t pc;
-    size_t at;
-    size_t least = 0;
+    uint32_t at;
+    uint32_t least;
   };
 
   static Status Exhausted(size_t at) {
@@ -105,7 +109,7 @@ class ProgramSearch final : public CompiledPattern::Search {
   Outcome Run(uint32_t pc, size_t at, size_t& end) {
     const size_t base = choices_.size();
     const Outcome outcome = RunAbove(base, pc, at, end);
-    choices_.resize(base);
+    choices_.erase(choices_.begin() + static_cast<std::ptrdiff_t>(base), choices_.end());
     return outcome;
   }
 
@@ -167,7 +171,7 @@ class ProgramSearch final : public CompiledPattern::Search {
     const size_t bit = BitOf(instruction.state, at);
     if (failed_[bit]) return Outcome::kFail;
     if (instruction.in_look && succeeded_[bit]) return Outcome::kMatch;
-    choices_.push_back({.kind = Choice::Kind::kFailed, .pc = instruction.state, .at = at});
+    choices_.emplace_back(Choice::Kind::kFailed, instruction.state, at);
     return Outcome::kExhausted;
   }
 
@@ -179,11 +183,18 @@ class ProgramSearch final : public CompiledPattern::Search {
     }
   }
 
+  // False where the next character already rules out what begins at `pc`.
+  bool MayBegin(uint32_t pc, size_t at) const {
+    const PatternFirst& first = program_.firsts[pc];
+    return first.any || (at < text_.size() && first.classes[ClassAt(at).value]);
+  }
+
   // kSplit and kStar: where to go on.
   uint32_t Choose(const PatternInstruction& instruction, uint32_t pc, size_t& at) {
     if (instruction.op == Op::kSplit) {
-      choices_.push_back({.kind = Choice::Kind::kTry, .pc = instruction.other, .at = at});
-      return instruction.next;
+      const bool first = MayBegin(instruction.next, at);
+      if (first && MayBegin(instruction.other, at)) choices_.emplace_back(Choice::Kind::kTry, instruction.other, at);
+      return first ? instruction.next : instruction.other;
     }
     const ClassBits& set = program_.sets[instruction.set];
     const size_t begin = at;
@@ -191,21 +202,21 @@ class ProgramSearch final : public CompiledPattern::Search {
       if (!Consume(set, at)) return instruction.next;
       if (instruction.mode == Mode::kPossessive) return pc;
       if (instruction.mode == Mode::kGreedy) {
-        choices_.push_back({.kind = Choice::Kind::kTry, .pc = instruction.next, .at = begin});
+        choices_.emplace_back(Choice::Kind::kTry, instruction.next, begin);
         return pc;
       }
-      choices_.push_back({.kind = Choice::Kind::kTry, .pc = pc, .at = std::exchange(at, begin)});
+      choices_.emplace_back(Choice::Kind::kTry, pc, std::exchange(at, begin));
       return instruction.next;
     }
     if (instruction.mode == Mode::kLazy) {
-      choices_.push_back({.kind = Choice::Kind::kGrow, .pc = instruction.next, .at = at});
+      choices_.emplace_back(Choice::Kind::kGrow, instruction.next, at);
       return instruction.next;
     }
     while (Consume(set, at)) {
     }
     steps_ += at - begin;
     if (instruction.mode == Mode::kGreedy && at > begin) {
-      choices_.push_back({.kind = Choice::Kind::kShrink, .pc = instruction.next, .at = at, .least = begin});
+      choices_.emplace_back(Choice::Kind::kShrink, instruction.next, at, begin);
     }
     return instruction.next;
   }
@@ -220,12 +231,13 @@ class ProgramSearch final : public CompiledPattern::Search {
           choices_.pop_back();
           return true;
         case Choice::Kind::kShrink:
-          choice.at = at = BeginBefore(text_, at);
+          at = BeginBefore(text_, at);
+          choice.at = static_cast<uint32_t>(at);
           if (at <= choice.least) choices_.pop_back();
           return true;
         case Choice::Kind::kGrow:
           if (Consume(program_.sets[program_.code[pc - 1].set], at)) {
-            choice.at = at;
+            choice.at = static_cast<uint32_t>(at);
             return true;
           }
           break;

@@ -55,7 +55,7 @@ class Builder {
       case Kind::kRepeat:
         return EmitRepeat(node);
       case Kind::kAtomic:
-        return EmitAtomic([&] { return Emit(node.children.front()); });
+        return EmitAtomicGroup(node);
       case Kind::kLook:
         return EmitLook(node);
       case Kind::kAssert:
@@ -77,6 +77,19 @@ class Builder {
     }
     for (const uint32_t jump : jumps) At(jump).next = Here();
     return Status();
+  }
+
+  // (?>x+) of one class is x++, which is the cheaper one.
+  Status EmitAtomicGroup(const PatternNode& node) {
+    const PatternNode& body = syntax_.nodes[node.children.front()];
+    if (body.children.size() == 1 && syntax_.nodes[body.children.front()].kind == Kind::kRepeat) {
+      PatternNode repeat = syntax_.nodes[body.children.front()];
+      if (repeat.mode == Mode::kGreedy) {
+        repeat.mode = Mode::kPossessive;
+        return EmitRepeat(repeat);
+      }
+    }
+    return EmitAtomic([&] { return Emit(node.children.front()); });
   }
 
   template <typename Body>
@@ -198,23 +211,42 @@ Status BuildClasses(const std::vector<CodePointSet>& sets, PatternProgram& progr
   return Status();
 }
 
-// Classes that a match may begin with: too many rather than too few, since assertions are taken to hold.
-void FindStarts(PatternProgram& program) {
-  std::vector<bool> seen(program.code.size());
-  std::vector<uint32_t> open = {0};
-  while (!open.empty()) {
-    const uint32_t at = open.back();
-    open.pop_back();
-    if (seen[at]) continue;
-    seen[at] = true;
-    const PatternInstruction& instruction = program.code[at];
-    if (instruction.op == Op::kAccept) {
-      program.starts_anywhere = true;  // that of an atomic group too
-      continue;
+// What follows an instruction in the program, assertions and looks taken to hold. An atomic group may end anywhere.
+PatternFirst FirstOf(const PatternProgram& program, const PatternInstruction& instruction) {
+  switch (instruction.op) {
+    case Op::kAccept:
+      return {.classes = {}, .any = true};
+    case Op::kSet:
+      return {.classes = program.sets[instruction.set]};
+    case Op::kAtomic:
+      return program.firsts[instruction.other];
+    case Op::kStar:
+    case Op::kSplit:
+    case Op::kJump:
+    case Op::kAssert:
+    case Op::kLook:
+      break;
+  }
+  PatternFirst out = program.firsts[instruction.next];
+  if (instruction.op == Op::kStar) out.classes |= program.sets[instruction.set];
+  if (instruction.op == Op::kSplit) {
+    out.classes |= program.firsts[instruction.other].classes;
+    out.any = out.any || program.firsts[instruction.other].any;
+  }
+  return out;
+}
+
+// Backwards, again as long as loops bring something new.
+void FindFirsts(PatternProgram& program) {
+  program.firsts.resize(program.code.size());
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = program.code.size(); i-- > 0;) {
+      PatternFirst first = FirstOf(program, program.code[i]);
+      if (first == program.firsts[i]) continue;
+      program.firsts[i] = first;
+      changed = true;
     }
-    if (instruction.op == Op::kSet || instruction.op == Op::kStar) program.starts |= program.sets[instruction.set];
-    if (instruction.op == Op::kSplit || instruction.op == Op::kAtomic) open.push_back(instruction.other);
-    if (instruction.op != Op::kSet && instruction.op != Op::kAtomic) open.push_back(instruction.next);
   }
 }
 
@@ -229,7 +261,7 @@ Result<PatternProgram> BuildProgram(PatternSyntax syntax) {
   syntax.sets.emplace_back('\n', '\n');
   RETURN_IF_ERROR(BuildClasses(syntax.sets, program));
   program.word = program.sets[program.sets.size() - 2];
-  FindStarts(program);
+  FindFirsts(program);
   return program;
 }
 

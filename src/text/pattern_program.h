@@ -38,12 +38,18 @@ struct PatternInstruction {
   uint32_t state = 0;  // number among the instructions that choose (kStar, kSplit, kAtomic)
 };
 
+// The classes of the next character with which an instruction may succeed: too many rather than too few.
+struct PatternFirst {
+  ClassBits classes;
+  bool any = false;  // whatever comes next, the end of the text included
+  bool operator==(const PatternFirst&) const = default;
+};
+
 struct PatternProgram {
   std::vector<PatternInstruction> code;  // begins at 0
+  std::vector<PatternFirst> firsts;      // by instruction
   std::vector<ClassBits> sets;
-  ClassBits word;    // \w, for borders
-  ClassBits starts;  // classes that a match may begin with; all when it may be empty
-  bool starts_anywhere = false;
+  ClassBits word;          // \w, for borders
   CodePointTable classes;  // of each code point
   uint32_t states = 0;
 };

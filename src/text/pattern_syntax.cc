@@ -38,15 +38,15 @@ CodePointSet NotNewline() {
   return out;
 }
 
-// The class of \d, \s, \w, \h.
-std::optional<CodePointSet> ShorthandClass(char32_t lower) {
+// The class of \d, \s, \w, \h. Oniguruma's \w holds a few more characters where it stands alone.
+std::optional<CodePointSet> ShorthandClass(char32_t lower, bool in_brackets) {
   switch (lower) {
     case 'd':
       return CodePointSet(kNdRanges);
     case 's':
       return CodePointSet(kWhiteSpaceRanges);
     case 'w':
-      return CodePointSet(kWordRanges);
+      return in_brackets ? CodePointSet(kClassWordRanges) : CodePointSet(kWordRanges);
     case 'h': {
       static constexpr CodePointRange kHexDigits[] = {{'0', '9'}, {'A', 'F'}, {'a', 'f'}};
       return CodePointSet(kHexDigits);
@@ -292,7 +292,7 @@ class Parser {
         break;
     }
     const size_t begin = at_;
-    ASSIGN_OR_RETURN(Item item, ParseItem());
+    ASSIGN_OR_RETURN(Item item, ParseItem(false));
     CodePointSet set = item.single ? CodePointSet(*item.single, *item.single) : std::move(item.set);
     RETURN_IF_ERROR(Fold(begin, set));
     return AddSet(std::move(set));
@@ -395,7 +395,7 @@ class Parser {
     const size_t begin = at_;
     const bool dash = Peek() == '-';
     if (dash && !(first && Peek(1) != '-') && Peek(1) != ']') return Fail("'-' that is no range; write '\\-'");
-    ASSIGN_OR_RETURN(Item item, ParseItem());
+    ASSIGN_OR_RETURN(Item item, ParseItem(true));
     const bool range = Peek() == '-' && Peek(1) != ']' && Peek(1) != kEnd;
     if (!range) {
       CodePointSet set = item.single ? CodePointSet(*item.single, *item.single) : std::move(item.set);
@@ -406,7 +406,7 @@ class Parser {
     if (!item.single || dash) return FailAt(begin, "a range that begins with a class");
     ++at_;
     if (Peek() == '[' || (Peek() == '&' && Peek(1) == '&')) return Fail("expected the end of a range");
-    ASSIGN_OR_RETURN(const Item last, ParseItem());
+    ASSIGN_OR_RETURN(const Item last, ParseItem(true));
     if (!last.single) return FailAt(begin, "a range that ends with a class");
     if (*last.single < *item.single) return FailAt(begin, "a range that ends before it begins");
     CodePointSet set(*item.single, *last.single);
@@ -415,7 +415,7 @@ class Parser {
     return Status();
   }
 
-  Result<Item> ParseItem() {
+  Result<Item> ParseItem(bool in_brackets) {
     if (Peek() != '\\') return Item{.single = characters_[at_++], .set = {}};
     const size_t begin = at_++;
     const char32_t c = Peek();
@@ -426,7 +426,7 @@ class Parser {
     if (c == 'p' || c == 'P') return ParseProperty(begin, c == 'P');
     if (c == 'x' || c == 'u') return ParseHex(begin, c);
     if (c < 0x80) {
-      if (auto shorthand = ShorthandClass(c | 0x20)) {
+      if (auto shorthand = ShorthandClass(c | 0x20, in_brackets)) {
         if ((c & 0x20) == 0) shorthand->Complement();
         return Item{.single = std::nullopt, .set = *std::move(shorthand)};
       }

@@ -87,7 +87,7 @@ class Hasher {
   void Add(const WordPieceDecoder& s) { All(s.prefix, s.clean_up); }
   void Add(const SuffixDecoder& s) { Add(s.suffix); }
 
-  void Add(const AddedToken& t) { All(t.id, t.single_word, t.lstrip, t.rstrip, t.normalized); }
+  void Add(const AddedToken& t) { All(t.id, t.single_word, t.lstrip, t.rstrip, t.normalized, t.in_model); }
 
   uint64_t hash() const { return hash_; }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "text/normalizer.h"
 #include "text/spec_fingerprint.h"
 #include "text/token_text.h"
 
@@ -41,10 +42,28 @@ Result<std::shared_ptr<const Vocabulary>> Vocabulary::Build(const TokenizerSpec&
   std::shared_ptr<Vocabulary> vocabulary(new Vocabulary);
   vocabulary->decoders_ = spec.decoders;
   vocabulary->clean_up_spaces_ = spec.clean_up_spaces;
+  RETURN_IF_ERROR(vocabulary->NormalizeAdded(spec));
   RETURN_IF_ERROR(vocabulary->TakeTokens(spec));
   RETURN_IF_ERROR(vocabulary->TakeSpecials(spec));
   vocabulary->fingerprint_ = SpecFingerprint(spec, vocabulary->end_of_sequence_);
   return std::shared_ptr<const Vocabulary>(std::move(vocabulary));
+}
+
+Status Vocabulary::NormalizeAdded(const TokenizerSpec& spec) {
+  if (spec.normalizers.empty()) return Status();
+  std::unique_ptr<const Normalizer> normalizer;
+  for (const AddedToken& token : spec.added) {
+    if (!token.normalized || token.id < 0 || static_cast<size_t>(token.id) >= spec.tokens.size()) continue;
+    const std::string& text = spec.tokens[static_cast<size_t>(token.id)];
+    if (text.size() > kMaxSpecialTokenBytes || !Utf8IsValid(text)) continue;  // refused with the other tokens
+    if (normalizer == nullptr) {
+      ASSIGN_OR_RETURN(normalizer, Normalizer::Create(spec.normalizers));
+    }
+    auto output = normalizer->Apply(text);
+    if (!output.ok()) return output.status().Within(fmt::format("token {}", token.id));
+    if (output->text != text) normalized_texts_[token.id] = std::move(output->text);
+  }
+  return Status();
 }
 
 Status Vocabulary::TakeTokens(const TokenizerSpec& spec) {
@@ -69,7 +88,8 @@ Status Vocabulary::TakeToken(const std::string& file_text, TokenType type) {
   if (!Utf8IsValid(file_text)) return Error(Code::kInvalidArgument, "text is not well-formed UTF-8");
   const auto id = static_cast<TokenId>(types_.size());
   file_texts_.Append(file_text);
-  texts_.Append(TokenText(decoders_, file_text));
+  const auto normalized = normalized_texts_.find(id);
+  texts_.Append(TokenText(decoders_, normalized == normalized_texts_.end() ? file_text : normalized->second));
   types_.push_back(type);
   if (file_text.empty() || type == TokenType::kUnused) return Status();
   const TokenId same = by_file_text_.Insert(id, [this](TokenId token) { return file_texts_.At(token); });
@@ -109,6 +129,11 @@ Status Vocabulary::TakeSpecials(const TokenizerSpec& spec) {
 }
 
 std::string_view Vocabulary::Text(TokenId id) const { return Contains(id) ? texts_.At(id) : std::string_view(); }
+
+std::string_view Vocabulary::DecoderText(TokenId id) const {
+  const auto normalized = normalized_texts_.find(id);
+  return normalized == normalized_texts_.end() ? FileText(id) : std::string_view(normalized->second);
+}
 
 TokenType Vocabulary::Type(TokenId id) const { return Contains(id) ? types_[static_cast<size_t>(id)] : TokenType::kUnused; }
 

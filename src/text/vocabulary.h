@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/status.h"
@@ -31,7 +32,8 @@ inline constexpr size_t kMaxAffixTokens = 16;               // in front of a tex
 class Vocabulary {
  public:
   // Fails with kInvalidArgument, naming the token, when a count or an id is out of range, two tokens of use have one file text, or a limit
-  // above is passed; as CheckDecoders does. Empty or unused tokens may repeat. The other steps are not looked at: Tokenizer::Create does that.
+  // above is passed; as CheckDecoders does. Empty or unused tokens may repeat. Of the other steps only the normalizers are looked at,
+  // where an added token is to be normalized: Tokenizer::Create checks them all.
   static Result<std::shared_ptr<const Vocabulary>> Build(const TokenizerSpec& spec);
 
   Vocabulary(const Vocabulary&) = delete;
@@ -44,6 +46,8 @@ class Vocabulary {
   std::string_view Text(TokenId id) const;
   // Its spelling in the model file; empty when `id` is not in the vocabulary.
   std::string_view FileText(TokenId id) const { return Contains(id) ? file_texts_.At(id) : std::string_view(); }
+  // What the decoder steps see of it: its spelling, or the normalized text of an added token that is looked for in normalized text.
+  std::string_view DecoderText(TokenId id) const;
   // kUnused when `id` is not in the vocabulary.
   TokenType Type(TokenId id) const;
   // True for tokens that are not text (kControl, kUnknown): hidden from answers, and taken from prompts only on request.
@@ -70,6 +74,7 @@ class Vocabulary {
 
  private:
   Vocabulary() = default;
+  Status NormalizeAdded(const TokenizerSpec& spec);
   Status TakeTokens(const TokenizerSpec& spec);
   Status TakeToken(const std::string& file_text, TokenType type);
   Status TakeSpecials(const TokenizerSpec& spec);
@@ -88,6 +93,7 @@ class Vocabulary {
   };
   Texts texts_;
   Texts file_texts_;
+  std::unordered_map<TokenId, std::string> normalized_texts_;  // where they differ from the file texts
   TextIndex by_file_text_;
   std::vector<TokenType> types_;
   uint64_t fingerprint_ = 0;

@@ -7,6 +7,7 @@ import pathlib
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+import compiled_rules
 import pipelines
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -18,6 +19,8 @@ TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")
 DEEPSEEK3 = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^" "\r\n" r"\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[" "\r\n" r"]*|\s*["
              "\r\n" r"]+|\s+(?!\S)|\s+")
 CLIP = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+RULES = {"ﬁ".encode(): "fi", "½".encode(): "1/2", "e\u0301".encode(): "é", "\u3000".encode(): " ", "\u00a0".encode(): " ", "\t".encode(): " ", "\u0301".encode(): "",
+         "１".encode(): "1", "🙂".encode(): ":)", "가".encode(): "ka", "e".encode(): "e"}
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
 
 
@@ -73,6 +76,8 @@ NORMALIZERS = {
     "llama": normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]),
     "gemma": normalizers.Replace(" ", "▁"),
     "nmt": normalizers.Nmt(),
+    "rules": normalizers.Precompiled(compiled_rules.compiled_rules(RULES)),
+    "rules-spaces": normalizers.Sequence([normalizers.Precompiled(compiled_rules.compiled_rules(RULES)), normalizers.Replace(Regex(" {2,}"), " ")]),
     "bert": normalizers.BertNormalizer(),
     "bert-cased": normalizers.BertNormalizer(lowercase=False),
     "bert-accents": normalizers.BertNormalizer(strip_accents=False),
@@ -147,7 +152,7 @@ def kinds():
         bert = processors.BertProcessing(("[SEP]", 4), ("[CLS]", 3)) if pre == "bert" else template(["[CLS]"], ["[SEP]"])
         out.append(Kind(f"wordpiece/{normalizer}/{pre}", "wordpiece", NORMALIZERS[normalizer], WORDS[pre],
                         decoders.WordPiece(cleanup=normalizer != "bert-cased"), bert, ("[CLS]",), ("[SEP]",)))
-    for normalizer, pre in itertools.product(["none", "nfkc", "replace-spaces", "replace-quotes", "strip"], ["none", "whitespace-split", *METASPACE]):
+    for normalizer, pre in itertools.product(["none", "nfkc", "rules-spaces", "replace-spaces", "replace-quotes", "strip"], ["none", "whitespace-split", *METASPACE]):
         step = METASPACE.get(pre) or WORDS.get(pre)
         for model in ("unigram", "unigram-bytes"):
             scheme = "never" if "never" in pre else "always"
@@ -190,36 +195,36 @@ def training_text():
     return [line for line in text[:60_000].splitlines(keepends=True) if line.strip()] + ["naïve café Ångström 北京 日本語 한국어 ﬁ ½ １２３ 🙂🙃 e\u0301 the the"] * 3
 
 
-def trained(kind):
-    """The tokenizer of a kind. The base vocabulary lacks most of Unicode, and of its bytes where bytes fall back, so unknown ones are met."""
+def trained(kind, lines=None, size=600):
+    """The tokenizer of a kind, of about `size` tokens. The base vocabulary lacks most of Unicode, and of its bytes where bytes fall back, so unknown ones are met."""
     if kind.model == "wordpiece":
         tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>", max_input_chars_per_word=40))
-        trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=CONTROL, show_progress=False)
+        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=CONTROL, show_progress=False)
     elif kind.model == "wordlevel":
         tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
-        trainer = trainers.WordLevelTrainer(vocab_size=1500, special_tokens=CONTROL, show_progress=False)
+        trainer = trainers.WordLevelTrainer(vocab_size=3 * size, special_tokens=CONTROL, show_progress=False)
     elif kind.model.startswith("unigram"):
         tokenizer = Tokenizer(models.Unigram())
-        trainer = trainers.UnigramTrainer(vocab_size=350, special_tokens=CONTROL, unk_token="<unk>", show_progress=False)
+        trainer = trainers.UnigramTrainer(vocab_size=size // 2, special_tokens=CONTROL, unk_token="<unk>", show_progress=False)
     else:
         tokenizer = Tokenizer(models.BPE(**BPE_MODELS[kind.model]))
         bytes_only = kind.model.startswith("bpe-bytes")
         extra = BYTE_TOKENS if kind.model == "bpe-fallback" else []
         marks = {key: BPE_MODELS[kind.model][key] for key in ("end_of_word_suffix", "continuing_subword_prefix") if key in BPE_MODELS[kind.model]}
-        trainer = trainers.BpeTrainer(vocab_size=600 + len(extra), special_tokens=[*CONTROL, *extra], show_progress=False, **marks,
+        trainer = trainers.BpeTrainer(vocab_size=size + len(extra), special_tokens=[*CONTROL, *extra], show_progress=False, **marks,
                                       initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if bytes_only else [])
     if kind.normalizer is not None:
         tokenizer.normalizer = kind.normalizer
     if kind.pre_tokenizer is not None:
         tokenizer.pre_tokenizer = kind.pre_tokenizer
-    lines = training_text()
+    lines = lines or training_text()
     tokenizer.train_from_iterator(lines[-40:] if kind.model.startswith("unigram") else lines, trainer)  # its training is slow
     return tokenizer
 
 
-def root_of(kind):
+def root_of(kind, lines=None, size=600):
     """tokenizer.json as a tree."""
-    root = json.loads(trained(kind).to_str())
+    root = json.loads(trained(kind, lines, size).to_str())
     if kind.model == "bpe-fallback":  # byte tokens are the model's own, not added ones
         root["added_tokens"] = [token for token in root["added_tokens"] if token["content"] not in BYTE_TOKENS]
     if kind.model == "unigram-bytes":
@@ -228,8 +233,8 @@ def root_of(kind):
     return root
 
 
-def build(kind):
-    tokenizer = Tokenizer.from_str(json.dumps(root_of(kind)))
+def build(kind, lines=None, size=600):
+    tokenizer = Tokenizer.from_str(json.dumps(root_of(kind, lines, size)))
     if kind.decoder is not None:
         tokenizer.decoder = kind.decoder
     if kind.processor is not None:

@@ -6,6 +6,20 @@ import unicodedata
 import pipelines
 
 
+def broken_bytes(texts):
+    """Whether byte tokens ("<0xE4>") that follow each other are not UTF-8. `tokenizers` then replaces each of them, and a stream, which cannot
+    know what comes, only those that are wrong, as SentencePiece does."""
+    run = b""
+    for text in [*texts, ""]:
+        if len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
+            run += bytes([int(text[3:5], 16)])
+            continue
+        if run.decode("utf-8", "replace").encode() != run:
+            return True
+        run = b""
+    return False
+
+
 class PythonTokenizers:
     """The package `tokenizers`."""
 
@@ -21,6 +35,9 @@ class PythonTokenizers:
 
     def decode(self, lists):
         return self.tokenizer.decode_batch(lists, skip_special_tokens=False)
+
+    def comparable(self, ids):
+        return not broken_bytes(map(self.tokenizer.id_to_token, ids))
 
 
 class Parted:

@@ -1,5 +1,6 @@
 """The steps that the authors of each vocabulary publish in their tokenizer.json, as JSON, and tokenizer.json files put together from
 them and the tokens of a GGUF file, of a tiktoken file, or of a SentencePiece model."""
+import base64
 import json
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -156,6 +157,7 @@ def ranks_json(ranks, first_id, added, normalizer, pattern):
     """tiktoken's ranks: any two neighbours whose joined bytes have a rank merge, the lowest rank first; a piece that is a token is
     taken whole."""
     vocab = {letters(token): first_id + rank for token, rank in ranks.items()}
+    vocab |= {token["content"]: token["id"] for token in added if token["id"] < first_id}  # `tokenizers` numbers added tokens from the end
     made = [(rank, merge_of(token, ranks)) for token, rank in ranks.items() if len(token) > 1]
     merges = [[letters(part) for part in parts] for _, parts in sorted(row for row in made if row[1] is not None)]
     return tokenizer_json(bpe_model(vocab, merges, ignore_merges=True), added, normalizer, sequence(split(pattern), byte_level(False)),
@@ -193,6 +195,17 @@ def sentencepiece_json(proto):
     model = bpe_model(vocab, [parts for _, parts in merges], unk_token=proto.pieces[proto.trainer_spec.unk_id].piece, fuse_unk=True,
                       byte_fallback=True)
     return tokenizer_json(model, added, {"type": "Sequence", "normalizers": steps}, None, {"type": "Sequence", "decoders": decoders})
+
+
+def unigram_json(proto):
+    """A unigram model of SentencePiece as transformers converts it."""
+    steps = [{"type": "Precompiled", "precompiled_charsmap": base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()},
+             {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    model = {"type": "Unigram", "unk_id": proto.trainer_spec.unk_id, "vocab": [[piece.piece, piece.score] for piece in proto.pieces],
+             "byte_fallback": proto.trainer_spec.byte_fallback}
+    added = [added_token(i, piece.piece, True) for i, piece in enumerate(proto.pieces) if piece.type in (UNKNOWN, CONTROL)]
+    return tokenizer_json(model, added, {"type": "Sequence", "normalizers": steps}, metaspace, metaspace)
 
 
 def write(path, root):

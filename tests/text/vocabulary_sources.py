@@ -28,6 +28,7 @@ class Vocabulary:
     rival: pathlib.Path | None = None  # what llama.cpp opens
     decodes: typing.Callable = lambda _: True  # whether the truth has a text for an id
     vectors: tuple | None = None  # (texts, ids)
+    converted: dict = dataclasses.field(default_factory=dict)  # kind of file -> its own truth, where a conversion changes details
 
 
 def fetch(folder):
@@ -175,7 +176,20 @@ def mistral(name, file, made):
     plain = {i for i, piece in enumerate(proto.pieces) if piece.type in (pipelines.NORMAL, pipelines.BYTE)}
     return Vocabulary(name, {"gguf": folder / "vocab.gguf", "tokenizer.json": folder / "tokenizer.json"},
                       functools.partial(oracles.SentencePiece, proto, root["added_tokens"]), root["added_tokens"], len(proto.pieces),
-                      rival=folder / "vocab.gguf", decodes=plain.__contains__)
+                      rival=folder / "vocab.gguf", decodes=plain.__contains__,
+                      converted={"tokenizer.json": functools.partial(python_truth, folder / "tokenizer.json")})
+
+
+def fast_tokenizer(vocabulary, folder):
+    """The package `tokenizers` with this vocabulary, SentencePiece's too, as transformers converts it."""
+    from tokenizers import Tokenizer
+    if "tokenizer.json" in vocabulary.forms:
+        return Tokenizer.from_file(str(vocabulary.forms["tokenizer.json"]))
+    fields = gguf_metadata.read(vocabulary.forms["gguf"])
+    unigram = fields["tokenizer.ggml.model"] == "t5"
+    proto = sentencepiece_proto(fields, unigram)
+    root = pipelines.unigram_json(proto) if unigram else pipelines.sentencepiece_json(proto)
+    return Tokenizer.from_str(json.dumps(root))
 
 
 PACKAGED = {
