@@ -183,7 +183,7 @@ Result<text::NormalizerStep> NormalizerOf(const Step& step) {
       "BertNormalizer, Strip, StripAccents, NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Precompiled, Replace, Prepend or ByteLevel");
 }
 
-// "prepend_scheme", and "add_prefix_space" of older files.
+// "prepend_scheme"; "add_prefix_space" of older files, where false goes with "never" only.
 Result<text::PrependScheme> SchemeOf(const Step& step) {
   const Json* value = step.json().Find("prepend_scheme");
   text::PrependScheme scheme = text::PrependScheme::kAlways;
@@ -197,10 +197,9 @@ Result<text::PrependScheme> SchemeOf(const Step& step) {
     }
   }
   ASSIGN_OR_RETURN(const bool add_prefix_space, step.Bool("add_prefix_space", true));
-  if (add_prefix_space) return scheme;
-  if (scheme != text::PrependScheme::kNever && value != nullptr)
+  if (!add_prefix_space && scheme != text::PrependScheme::kNever)
     return step.Wrong("add_prefix_space", "what prepend_scheme says");
-  return text::PrependScheme::kNever;
+  return scheme;
 }
 
 Result<text::SplitBehavior> BehaviorOf(const Step& step, std::optional<text::SplitBehavior> fallback = std::nullopt) {

@@ -99,17 +99,14 @@ class Reader {
  public:
   Reader(const GgufFile& file, TokenizerSpec& spec) : file_(file), spec_(spec) {}
 
-  Status Read(std::string_view kind) {
-    if (kind == "gpt2") return ReadGpt2();
-    if (kind == "llama") return ReadLlama();
-    if (kind == "gemma4") return ReadGemma();
-    if (kind == "t5") return ReadT5();
-    if (kind == "bert") return ReadBert();
-    return Error(
-        Code::kUnsupported,
-        "metadata 'tokenizer.ggml.model': '{}' is not supported; this build knows: gpt2 (byte-level BPE), llama (SentencePiece "
-        "BPE), gemma4 (BPE over text), t5 (unigram), bert (WordPiece)",
-        weights::ShownText(kind));
+  using Read = Status (Reader::*)();
+  // How a kind of tokenizer is read; null where it is not known.
+  static Read ByKind(std::string_view kind) {
+    if (kind == "gpt2") return &Reader::ReadGpt2;
+    if (kind == "llama") return &Reader::ReadLlama;
+    if (kind == "gemma4") return &Reader::ReadGemma;
+    if (kind == "t5") return &Reader::ReadT5;
+    return kind == "bert" ? &Reader::ReadBert : nullptr;
   }
 
  private:
@@ -376,18 +373,24 @@ class Reader {
 Result<TokenizerSpec> TokenizerSpecFromGguf(const GgufFile& file, uint32_t vocab) {
   if (!file.Has("tokenizer.ggml.model")) return Error(Code::kNotFound, "metadata 'tokenizer.ggml.model': missing");
   ASSIGN_OR_RETURN(const auto kind, file.GetString("tokenizer.ggml.model"));
+  const Reader::Read read = Reader::ByKind(kind);
+  if (read == nullptr) {
+    return Error(
+        Code::kUnsupported,
+        "metadata 'tokenizer.ggml.model': '{}' is not supported; this build knows: gpt2 (byte-level BPE), llama (SentencePiece "
+        "BPE), gemma4 (BPE over text), t5 (unigram), bert (WordPiece)",
+        weights::ShownText(kind));
+  }
   TokenizerSpec spec;
   constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
-  if (file.Has(kTokens)) {
-    ASSIGN_OR_RETURN(spec.tokens, CopyStrings(file, kTokens, text::kMaxVocabularyTokens));
-    if (spec.tokens.size() != vocab) {
-      return Error(Code::kDataLoss, "metadata '{}': {} tokens, but the model's embedding has {} rows", kTokens,
-                   spec.tokens.size(), vocab);
-    }
-    RETURN_IF_ERROR(ReadTokenTypes(file, spec));
+  ASSIGN_OR_RETURN(spec.tokens, CopyStrings(file, kTokens, text::kMaxVocabularyTokens));
+  if (spec.tokens.size() != vocab) {
+    return Error(Code::kDataLoss, "metadata '{}': {} tokens, but the model's embedding has {} rows", kTokens, spec.tokens.size(),
+                 vocab);
   }
-  RETURN_IF_ERROR(Reader(file, spec).Read(kind));
-  if (spec.tokens.empty()) return Error(Code::kNotFound, "metadata '{}': missing", kTokens);
+  RETURN_IF_ERROR(ReadTokenTypes(file, spec));
+  Reader reader(file, spec);
+  RETURN_IF_ERROR((reader.*read)());
   return spec;
 }
 

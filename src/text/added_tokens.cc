@@ -1,7 +1,6 @@
 #include "text/added_tokens.h"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "base/utf8.h"
@@ -171,15 +170,8 @@ Result<std::unique_ptr<const AddedTokens>> AddedTokens::Create(const TokenizerSp
       texts.push_back(std::move(text));
     }
     std::vector<TokenMatcher::Entry> entries;
-    std::unordered_map<std::string_view, TokenId> known;
-    for (size_t i = 0; i < texts.size(); ++i) {
-      const auto [same, is_new] = known.emplace(texts[i], rules[i].token);
-      if (!is_new && normalized) {
-        return Error(Code::kInvalidArgument, "added tokens {} and {} are both '{}' when normalized", same->second, rules[i].token,
-                     texts[i]);
-      }
-      entries.push_back({texts[i], static_cast<TokenId>(i)});
-    }
+    // Rules are in ascending id: of equal texts the lowest token counts.
+    for (size_t i = 0; i < texts.size(); ++i) entries.push_back({texts[i], static_cast<TokenId>(i)});
     auto set = std::make_unique<const Set>(Set{std::move(rules), TokenMatcher(std::move(entries))});
     (normalized ? made->normalized_ : made->plain_) = std::move(set);
   }

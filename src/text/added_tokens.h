@@ -30,8 +30,8 @@ class AddedTokens {
   using Take = bool (*)(void* context, const Fragment&);
 
   // `with_control`: kControl and kUnknown tokens are found too, else only kUserDefined ones. `normalizer` outlives the object. kInvalidArgument for
-  // listed tokens that the vocabulary does not have, that have no text, whose type is none of the three, or whose normalized text is empty or that
-  // of another one; what Normalizer::Apply gives for a token that is to be normalized.
+  // listed tokens that the vocabulary does not have, that have no text, whose type is none of the three, or whose normalized text is empty; what
+  // Normalizer::Apply gives for a token that is to be normalized. Of tokens with equal texts the lowest is found (`tokenizers` takes any).
   static Result<std::unique_ptr<const AddedTokens>> Create(const TokenizerSpec& spec, const Normalizer& normalizer,
                                                            bool with_control);
   ~AddedTokens();

@@ -96,6 +96,14 @@ TEST(AddedTokensTest, TokensOfTheirTypesNeedNoListing) {
   EXPECT_EQ(split.Of("a<s><b><unk>").Write(), R"([["a<s>",true],1,["<unk>",false]])");
 }
 
+TEST(AddedTokensTest, OfEqualTextsTheLowestTokenIsFound) {
+  AddedToken normalized;
+  normalized.normalized = true;
+  std::vector<NormalizerStep> lowercase;
+  lowercase.emplace_back(Lowercase{});
+  EXPECT_EQ(Make(lowercase, {{"A", false, normalized}, {"a", false, normalized}}).Of("aA").Write(), "[1,1]");
+}
+
 TEST(AddedTokensTest, StopsWhenTold) {
   const Split split = Make({}, {{"x"}});
   int calls = 0;
@@ -107,9 +115,10 @@ TEST(AddedTokensTest, HostileTextsTakeLinearWork) {
   constexpr size_t kSize = 1'000'000;
   const std::string many(kSize, 'a');
   const std::string spaces(kSize, ' ');
-  const Split overrun = Make({}, {{"a"}, {std::string(100'000, 'a') + "b"}});
+  const Split overrun = Make({}, {{"a"}, {std::string(100'000, 'a').append("b")}});
   EXPECT_EQ(overrun.Of(many).items().size(), kSize);
-  const Split never = Make({}, {{std::string(100'000, 'a') + "b"}, {"b" + std::string(100'000, 'a')}});
+  const std::string part(100'000, 'a');
+  const Split never = Make({}, {{part + "b"}, {std::string("b").append(part)}});
   EXPECT_EQ(never.Of(many).items().size(), 1U);
   const Split strips = Make({}, {{" ", false, {kNoToken, false, true, true, false}}});
   EXPECT_EQ(strips.Of(spaces).items().size(), 1U);
@@ -122,12 +131,10 @@ TEST(AddedTokensTest, RefusesWhatTheVocabularyDoesNotBear) {
   const auto normalizer = std::move(*Normalizer::Create(std::vector<NormalizerStep>{Lowercase{}, StripAccents{}}));
   const auto refusal = [&normalizer](const TokenizerSpec& spec) {
     const auto made = AddedTokens::Create(spec, *normalizer, true);
-    return made.ok() ? "accepted" : made.status().message();
+    return made.ok() ? std::string() : made.status().message();
   };
   AddedToken normalized;
   normalized.normalized = true;
-  EXPECT_NE(refusal(SpecOf({{"A", false, normalized}, {"a", false, normalized}})).find("are both 'a' when normalized"),
-            std::string::npos);
   EXPECT_NE(refusal(SpecOf({{"\u0301", false, normalized}})).find("nothing is left of it"), std::string::npos);
   EXPECT_NE(refusal(SpecOf({{""}})).find("has no text"), std::string::npos);
   TokenizerSpec spec = SpecOf({{"a"}});

@@ -6,11 +6,12 @@
 
 #include "base/utf8.h"
 #include "text/byte_alphabet.h"
+#include "text/code_point_table.h"
 
 namespace millrace::text {
 namespace {
 
-bool IsOneCodePoint(std::string_view text) { return !text.empty() && ValidSequenceLength(text.data()) == text.size(); }
+bool IsOneCodePoint(std::string_view text) { return !text.empty() && DecodeAt(text, 0).length == text.size(); }
 
 // "x<0x0A>"
 bool EndsWithByteToken(std::string_view text) {
@@ -18,8 +19,9 @@ bool EndsWithByteToken(std::string_view text) {
 }
 
 Status NoToken(size_t rank, const Merge& merge, std::string_view text) {
-  return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': '{}' is no token", rank, merge.both.substr(0, merge.left_bytes),
-               merge.both.substr(merge.left_bytes), text);
+  const std::string_view both = merge.both;
+  return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': '{}' is no token", rank,
+               both.substr(0, merge.left_bytes).substr(0, 80), both.substr(merge.left_bytes).substr(0, 80), text.substr(0, 80));
 }
 
 }  // namespace
@@ -68,7 +70,7 @@ class CompiledBpe::Encoder : public PieceEncoder {
     unknown_waits_ = false;
     size_t at = 0;
     while (at < part.size()) {
-      const size_t size = model_.byte_level_ ? 1 : ValidSequenceLength(part.data() + at);
+      const size_t size = model_.byte_level_ ? 1 : DecodeAt(part, at).length;
       const bool first = at == 0;
       const bool last = at + size == part.size();
       TakeSymbol(part.substr(at, size), first, last);
@@ -85,7 +87,7 @@ class CompiledBpe::Encoder : public PieceEncoder {
     } else if (model_.byte_level_) {
       token = model_.byte_symbols_[static_cast<uint8_t>(text.front())];
     } else {
-      token = model_.symbols_.Find(ValidCodePoint(text.data(), text.size()));
+      token = model_.symbols_.Find(DecodeAt(text, 0).value);
     }
     if (token == kNoToken) {
       TakeUnknown(text, first, last);
@@ -156,6 +158,7 @@ Status CompiledBpe::TakeMerges(const BpeModel& model) {
   }
   pairs_.Reset(model.merges.size());
   std::string joined;
+  TokenId ids[3] = {kNoToken, kNoToken, kNoToken};
   for (size_t rank = 0; rank < model.merges.size(); ++rank) {
     const Merge& merge = model.merges[rank];
     if (merge.left_bytes > merge.both.size() || merge.both.size() > 2 * kMaxTokenBytes) {
@@ -165,12 +168,15 @@ Status CompiledBpe::TakeMerges(const BpeModel& model) {
     const std::string_view left = std::string_view(merge.both).substr(0, merge.left_bytes);
     const std::string_view right = std::string_view(merge.both).substr(merge.left_bytes);
     if (left.empty() || right.size() <= continuing_prefix_.size()) {
-      return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': nothing to merge on one side", rank, left, right);
+      return Error(Code::kInvalidArgument, "merge {} '{}' + '{}': nothing to merge on one side", rank, left.substr(0, 80),
+                   right.substr(0, 80));
     }
-    joined.assign(left).append(right.substr(continuing_prefix_.size()));
-    TokenId ids[3];
+    const bool same_token = rank > 0 && joined.size() == left.size() + right.size() - continuing_prefix_.size() &&
+                            joined.starts_with(left) && joined.ends_with(right.substr(continuing_prefix_.size()));
+    if (!same_token) joined.assign(left).append(right.substr(continuing_prefix_.size()));
     const std::string_view parts[3] = {left, right, joined};
-    for (int part = 0; part < 3; ++part) {
+    // Files often list the ways to make a token one after the other.
+    for (size_t part = 0; part < (same_token ? 2 : 3); ++part) {
       const std::optional<TokenId> id = tokens_.vocabulary().Find(parts[part]);
       if (!id) return NoToken(rank, merge, parts[part]);
       ids[part] = *id;
@@ -202,7 +208,7 @@ void CompiledBpe::TakeSymbols(const TokenizerSpec& spec) {
     std::string_view text = spec.tokens[i];
     if (!tokens_.Includes(id) || !text.starts_with(continuing_prefix_)) continue;
     text.remove_prefix(continuing_prefix_.size());
-    if (IsOneCodePoint(text)) symbols_.Set(ValidCodePoint(text.data(), text.size()), id);
+    if (IsOneCodePoint(text)) symbols_.Set(DecodeAt(text, 0).value, id);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "text/code_point_table.h"
 #include "text/token_splits.h"
 
 namespace millrace::text {
@@ -91,8 +92,7 @@ class CompiledScoredBpe::Encoder : public PieceEncoder {
     }
     symbols_.clear();
     for (size_t at = 0; at < part.size();) {
-      const size_t size = ValidSequenceLength(part.data() + at);
-      const char32_t code_point = ValidCodePoint(part.data() + at, size);
+      const auto [code_point, size] = DecodeAt(part, at);
       const TokenId token = model_.symbols_.Find(code_point);
       symbols_.push_back(token != kNoToken ? token : CodePointSymbol(code_point));
       at += size;
@@ -216,9 +216,8 @@ void CompiledScoredBpe::TakeSymbols(const TokenizerSpec& spec) {
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     const std::string_view text = spec.tokens[i];
     const TokenType type = vocabulary_.Type(static_cast<TokenId>(i));
-    if (!IsMergeable(type) || type == TokenType::kUnused || text.empty() || ValidSequenceLength(text.data()) != text.size())
-      continue;
-    symbols_.Set(ValidCodePoint(text.data(), text.size()), static_cast<TokenId>(i));
+    if (!IsMergeable(type) || type == TokenType::kUnused || text.empty() || DecodeAt(text, 0).length != text.size()) continue;
+    symbols_.Set(DecodeAt(text, 0).value, static_cast<TokenId>(i));
   }
 }
 

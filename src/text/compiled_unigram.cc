@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "text/code_point_tokens.h"
+#include "text/code_point_table.h"
 
 namespace millrace::text {
 namespace {
@@ -56,7 +56,7 @@ class CompiledUnigram::Encoder : public PieceEncoder {
     best_.assign(piece.size() + 1, Node());
     size_t next = 0;
     for (size_t begin = 0; begin < piece.size(); begin = next) {
-      next = begin + ValidSequenceLength(piece.data() + begin);
+      next = begin + DecodeAt(piece, begin).length;
       const double score = best_[begin].score;
       bool known = false;
       TokenTrie::Node node = TokenTrie::kRoot;

@@ -1,17 +1,14 @@
 #include "text/mark_cuts.h"
 
+#include <algorithm>
 #include <cstring>
 
-#include "text/code_point_tokens.h"
+#include "text/code_point_table.h"
 
 namespace millrace::text {
 namespace {
 
-char32_t LastCodePoint(std::string_view text) {
-  size_t begin = text.size() - 1;
-  while (begin > 0 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) --begin;
-  return ValidCodePoint(text.data() + begin, text.size() - begin);
-}
+uint32_t LastCodePoint(std::string_view text) { return DecodeAt(text, BeginBefore(text, text.size())).value; }
 
 // Where the next "▁" behind `at` begins that has another code point in front; the size of `text` when there is none.
 size_t NextMark(std::string_view text, size_t at) {
@@ -30,7 +27,7 @@ size_t NextMark(std::string_view text, size_t at) {
 
 void MarkCuts::BarIn(std::string_view token) {
   for (size_t at = NextMark(token, 0); at < token.size(); at = NextMark(token, at)) {
-    const char32_t before = LastCodePoint(token.substr(0, at));
+    const uint32_t before = LastCodePoint(token.substr(0, at));
     const auto place = std::lower_bound(barred_.begin(), barred_.end(), before);
     if (place == barred_.end() || *place != before) barred_.insert(place, before);
   }

@@ -5,7 +5,7 @@
 // order among themselves, as it does alone. Words then go through tables and short searches instead of one queue for the whole text.
 #pragma once
 
-#include <algorithm>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -27,7 +27,7 @@ class MarkCuts {
   bool IsBarredAfter(std::string_view text) const;
 
   bool allowed_ = false;
-  std::vector<char32_t> barred_;  // ascending: code points behind which a token goes on with "▁"
+  std::vector<uint32_t> barred_;  // ascending: code points behind which a token goes on with "▁"
 };
 
 }  // namespace millrace::text

@@ -45,7 +45,7 @@ bool IsWhiteSpace(char32_t code) {
 bool IsWordCharacter(char32_t code) {
   if (code < 0x80)
     return (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z') || (code >= '0' && code <= '9') || code == '_';
-  return Contains(kWordCharacters, code);
+  return Contains(kWhitespaceStepWordRanges, code);
 }
 
 bool IsMark(char32_t code) { return code >= kMarks[0].first && Contains(kMarks, code); }

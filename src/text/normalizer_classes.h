@@ -8,7 +8,7 @@
 namespace millrace::text {
 
 bool IsWhiteSpace(char32_t code);           // White_Space
-bool IsWordCharacter(char32_t code);        // \w
+bool IsWordCharacter(char32_t code);        // \w of its added tokens and of its Whitespace step
 bool IsMark(char32_t code);                 // what StripAccents drops
 bool IsNonspacingMark(char32_t code);       // what BertNormalizer's strip_accents drops
 bool IsControlForBert(char32_t code);       // what BertNormalizer's clean_text drops, U+0000 and U+FFFD too

@@ -13,6 +13,10 @@
 #include "base/json.h"
 #include "text/tokenizer_spec.h"
 
+#ifndef MILLRACE_SOURCE_DIR
+#define MILLRACE_SOURCE_DIR "."  // tests of the build name it
+#endif
+
 namespace millrace::text {
 
 inline const Json& NormalizerGolden() {

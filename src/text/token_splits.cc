@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "text/code_point_tokens.h"
+#include "text/code_point_table.h"
 
 namespace millrace::text {
 namespace {
@@ -40,7 +40,7 @@ class Splitter {
     for (const MergeableToken& token : tokens_) {
       const std::string_view text = token.text;
       hashes_.Take(text);
-      for (size_t cut = ValidSequenceLength(text.data()); cut < text.size(); cut += ValidSequenceLength(text.data() + cut)) {
+      for (size_t cut = DecodeAt(text, 0).length; cut < text.size(); cut += DecodeAt(text, cut).length) {
         const TokenId left = SymbolOf(text, 0, cut);
         const TokenId right = left == kNoToken ? kNoToken : SymbolOf(text, cut, text.size());
         if (right == kNoToken) continue;
@@ -60,10 +60,11 @@ class Splitter {
 
   TokenId SymbolOf(std::string_view text, size_t begin, size_t end) const {
     const std::string_view part = text.substr(begin, end - begin);
-    const bool single = ValidSequenceLength(part.data()) == part.size();
+    const auto [code_point, length] = DecodeAt(part, 0);
+    const bool single = length == part.size();
     const uint32_t token = slots_[SlotOf(part, hashes_.Of(begin, end))].token;
     if (token != kFree && (!single || tokens_[token].is_symbol)) return tokens_[token].id;
-    return single ? CodePointSymbol(ValidCodePoint(part.data(), part.size())) : kNoToken;
+    return single ? CodePointSymbol(code_point) : kNoToken;
   }
 
   size_t SlotOf(std::string_view text, uint64_t hash) const {
