@@ -83,7 +83,7 @@ class SentencePiece:
 
     def comparable(self, ids):
         """Not where a byte token is the space that a text begins with, which no text becomes: `tokenizers` takes it away, SentencePiece does not."""
-        return self.model.id_to_piece(ids[0]) != "<0x20>"
+        return not ids or self.model.id_to_piece(ids[0]) != "<0x20>"
 
 
 class Tiktoken:
