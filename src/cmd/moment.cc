@@ -5,7 +5,7 @@
 #include <chrono>
 #include <optional>
 
-#include "text/chat_template.h"
+#include "jinja/chat_template.h"
 
 namespace millrace::cmd {
 
@@ -57,7 +57,7 @@ void AddNowOption(CLI::App& command) {
       .add_option_function<std::string>(
           "--now",
           [](const std::string& text) {
-            if (const auto moment = ParseMoment(text); moment.ok()) text::FreezeTemplateClock(*moment);
+            if (const auto moment = ParseMoment(text); moment.ok()) jinja::FreezeTemplateClock(*moment);
           },
           "Freeze the clock that chat templates read: Unix seconds, or like 2023-11-14T22:13:20Z")
       ->check([](const std::string& text) {

@@ -64,7 +64,7 @@ class Renderer {
   // `name`: the template for all contexts; empty: chosen for each as the server would.
   Renderer(Templates templates, std::string name) : name_(std::move(name)) {
     for (text::NamedTemplate& each : templates) {
-      auto chat = text::ChatTemplate::Parse(each.source);
+      auto chat = jinja::ChatTemplate::Parse(each.source);
       entries_.push_back({std::move(each), std::move(chat)});
     }
   }
@@ -84,7 +84,7 @@ class Renderer {
  private:
   struct Entry {
     text::NamedTemplate text;
-    Result<text::ChatTemplate> chat;
+    Result<jinja::ChatTemplate> chat;
   };
 
   const Entry* Find(std::string_view name) const {
@@ -106,7 +106,7 @@ class Renderer {
   }
 
   static Status WithPlace(const Entry& entry, const Status& status) {
-    return Status(status.code(), status.message() + text::ShowTemplatePlace(entry.text.source, status.message()));
+    return Status(status.code(), status.message() + jinja::ShowTemplatePlace(entry.text.source, status.message()));
   }
 
   std::string name_;

@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "text/template_text.h"
+#include "jinja/text.h"
 
 namespace millrace::text {
 namespace {
@@ -147,7 +147,7 @@ Result<ChatTemplates> ChatTemplates::Create(std::vector<NamedTemplate> templates
     if (out.Find(each.name) != nullptr) {
       return Error(Code::kInvalidArgument, "two chat templates are called '{}'", each.name);
     }
-    auto parsed = ChatTemplate::Parse(each.source);
+    auto parsed = jinja::ChatTemplate::Parse(each.source);
     if (!parsed.ok()) {
       return each.name == kDefaultTemplate ? parsed.status()
                                            : parsed.status().Within(fmt::format("chat template '{}'", each.name));
@@ -187,7 +187,7 @@ Json ChatTemplates::ContextOf(const ChatInput& input, Json::Array messages) cons
   return context;
 }
 
-Result<std::string> ChatTemplates::Render(const ChatInput& input) const { return RenderAt(input, TemplateNow()); }
+Result<std::string> ChatTemplates::Render(const ChatInput& input) const { return RenderAt(input, jinja::TemplateNow()); }
 
 Result<std::string> ChatTemplates::RenderAt(const ChatInput& input, int64_t unix_seconds) const {
   RETURN_IF_ERROR(CheckInput(input));

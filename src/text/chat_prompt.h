@@ -14,7 +14,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
-#include "text/chat_template.h"
+#include "jinja/chat_template.h"
 #include "text/chat_traits.h"
 
 namespace millrace::text {
@@ -45,14 +45,14 @@ struct ChatInput {
 // Immutable; any thread may use it. Copies share the parsed templates.
 class ChatTemplates {
  public:
-  // `special_tokens` are variables of every template: "bos_token" and the like, those that the model has. Errors as ChatTemplate::Parse,
+  // `special_tokens` are variables of every template: "bos_token" and the like, those that the model has. Errors as jinja::ChatTemplate::Parse,
   // with the name of a template that is not the default one; kInvalidArgument without templates, with two of one name, or with too many.
   static Result<ChatTemplates> Create(std::vector<NamedTemplate> templates, Json::Object special_tokens);
 
   // Errors: kInvalidArgument for input that is not as ChatInput says, for what the template refuses, and for an unfinished message that the
-  // template does not show as it is; kNotFound where no template fits; else as ChatTemplate::Render.
+  // template does not show as it is; kNotFound where no template fits; else as jinja::ChatTemplate::Render.
   Result<std::string> Render(const ChatInput& input) const;
-  // The same at a chosen moment, as ChatTemplate::RenderAt.
+  // The same at a chosen moment, as jinja::ChatTemplate::RenderAt.
   Result<std::string> RenderAt(const ChatInput& input, int64_t unix_seconds) const;
 
   // The conversation of a client that does not know the model, as the template that it would be rendered with can show it; see FitMessages.
@@ -69,7 +69,7 @@ class ChatTemplates {
  private:
   struct Entry {
     NamedTemplate text;
-    ChatTemplate parsed;
+    jinja::ChatTemplate parsed;
     ChatTraits traits;
   };
 

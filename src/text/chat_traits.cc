@@ -4,8 +4,8 @@
 #include <string_view>
 #include <utility>
 
-#include "text/chat_template.h"
-#include "text/template_text.h"
+#include "jinja/chat_template.h"
+#include "jinja/text.h"
 
 namespace millrace::text {
 namespace {
@@ -60,7 +60,7 @@ Json ProbeTool() {
 
 class Probe {
  public:
-  Probe(ChatTemplate chat, const Json::Object& special_tokens) : chat_(std::move(chat)), special_tokens_(special_tokens) {}
+  Probe(jinja::ChatTemplate chat, const Json::Object& special_tokens) : chat_(std::move(chat)), special_tokens_(special_tokens) {}
 
   ChatTraits Run() const {
     ChatTraits traits;
@@ -144,7 +144,7 @@ class Probe {
     return !text || !Has(*text, fmt::format("\"{}\"", kKey));
   }
 
-  ChatTemplate chat_;
+  jinja::ChatTemplate chat_;
   const Json::Object& special_tokens_;
 };
 
@@ -229,11 +229,11 @@ void FitMessage(const ChatTraits& traits, Json& message) {
 }  // namespace
 
 ChatTraits TraitsOf(const std::string& source, const Json::Object& special_tokens) {
-  TemplateLimits limits;
+  jinja::TemplateLimits limits;
   limits.max_steps = kProbeSteps;
   limits.max_output_bytes = kProbeBytes;
   limits.max_value_bytes = 16 * kProbeBytes;
-  auto parsed = ChatTemplate::Parse(source, limits);
+  auto parsed = jinja::ChatTemplate::Parse(source, limits);
   return parsed.ok() ? Probe(*std::move(parsed), special_tokens).Run() : ChatTraits{};
 }
 

@@ -15,7 +15,7 @@ bool IsControlForBert(char32_t code);       // what BertNormalizer's clean_text 
 bool IsIdeographForBert(char32_t code);     // what BertNormalizer's handle_chinese_chars puts spaces around
 bool IsInertForNormalForms(char32_t code);  // newer than the tables of the normal forms: never taken apart, composed or reordered
 
-// Lower case of the few code points whose case is newer than text/unicode_ranges.h.
+// Lower case of the few code points whose case is newer than base/unicode_ranges.h.
 std::optional<char32_t> NewerLowerCase(char32_t code);
 
 // How a code point joins extended grapheme clusters (Unicode annex 29). CR and LF are kOther here; regional indicators too.

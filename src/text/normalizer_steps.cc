@@ -2,13 +2,13 @@
 
 #include <utility>
 
+#include "base/unicode_ranges.h"
 #include "base/utf8.h"
 #include "text/compiled_rules.h"
 #include "text/grapheme_clusters.h"
 #include "text/normalizer_classes.h"
 #include "text/replace_steps.h"
 #include "text/unicode_form.h"
-#include "text/unicode_ranges.h"
 
 namespace millrace::text {
 
