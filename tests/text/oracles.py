@@ -81,6 +81,10 @@ class SentencePiece:
     def decode(self, lists):
         return [self.model.decode(ids) for ids in lists]
 
+    def comparable(self, ids):
+        """Not where a byte token is the space that a text begins with, which no text becomes: `tokenizers` takes it away, SentencePiece does not."""
+        return not ids or self.model.id_to_piece(ids[0]) != "<0x20>"
+
 
 class Tiktoken:
     """A tiktoken encoding, its ids moved up by `first_id`; `normalize` as the vocabulary's own package does first."""
