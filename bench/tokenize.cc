@@ -49,8 +49,7 @@ Status EncodeAll(const text::Tokenizer& tokenizer, const Documents& documents) {
 
 Status Serve(int argc, char** argv) {
   if (argc < 3) return Error(Code::kInvalidArgument, "usage: bench_tokenize MODEL FILE...");
-  ASSIGN_OR_RETURN(const cmd::OpenedModel model, cmd::OpenModel(argv[1]));
-  ASSIGN_OR_RETURN(const auto tokenizer, cmd::OpenTokenizer(model));
+  ASSIGN_OR_RETURN(const auto tokenizer, cmd::OpenTokenizerOf(argv[1]));
   std::vector<Documents> files;
   for (int i = 2; i < argc; ++i) {
     ASSIGN_OR_RETURN(files.emplace_back(), ReadDocuments(argv[i]));

@@ -44,7 +44,7 @@ class Hasher {
   template <typename... T>
   void Add(const std::variant<T...>& step) {
     Add(step.index());
-    std::visit([this](const auto& chosen) { Add(chosen); }, step);
+    std::visit([this](const auto& chosen) { this->Add(chosen); }, step);
   }
 
   void Add(const Pattern& p) { All(p.text, p.is_regex); }

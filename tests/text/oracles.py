@@ -1,7 +1,6 @@
 """Tokenizers to compare with. Each has encode(strings, parse_special) -> lists of ids and decode(lists of ids) -> texts, special tokens
 shown."""
 import ctypes
-import unicodedata
 
 import pipelines
 
@@ -87,10 +86,13 @@ class SentencePiece:
 
 
 class Tiktoken:
-    """A tiktoken encoding, its ids moved up by `first_id`; `normalize` as the vocabulary's own package does first."""
+    """A tiktoken encoding, its ids moved up by `first_id`. `normalize` comes first, by the tables of `tokenizers`, as in the tokenizer.json that the
+    authors publish beside it: those of Python are of another Unicode version in each of its releases."""
 
     def __init__(self, encoding, special, first_id=0, normalize=None):
-        self.encoding, self.first_id, self.normalize = encoding, first_id, normalize
+        from tokenizers import normalizers
+        self.encoding, self.first_id = encoding, first_id
+        self.normalizer = getattr(normalizers, normalize)() if normalize else None
         self.parted = Parted([pipelines.added_token(i, text, True) for text, i in special.items()])
         self.texts = {i: text.encode() for text, i in special.items()}
 
@@ -102,7 +104,7 @@ class Tiktoken:
                 if isinstance(part, int):
                     ids.append(part)
                     continue
-                text = unicodedata.normalize(self.normalize, part) if self.normalize else part
+                text = self.normalizer.normalize_str(part) if self.normalizer else part
                 ids += [self.first_id + i for i in self.encoding.encode_ordinary(text)]
             out.append(ids)
         return out

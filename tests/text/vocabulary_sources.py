@@ -180,16 +180,17 @@ def mistral(name, file, made):
                       converted={"tokenizer.json": functools.partial(python_truth, folder / "tokenizer.json")})
 
 
-def fast_tokenizer(vocabulary, folder):
-    """The package `tokenizers` with this vocabulary, SentencePiece's too, as transformers converts it."""
-    from tokenizers import Tokenizer
+def paired_files(vocabulary, folder):
+    """(what millrace opens, tokenizer.json for the package `tokenizers`) that make the same tokens. SentencePiece's models as transformers converts
+    them; a unigram model is that file for both, because its rules are read differently there."""
     if "tokenizer.json" in vocabulary.forms:
-        return Tokenizer.from_file(str(vocabulary.forms["tokenizer.json"]))
+        return next(iter(vocabulary.forms.values())), vocabulary.forms["tokenizer.json"]
     fields = gguf_metadata.read(vocabulary.forms["gguf"])
     unigram = fields["tokenizer.ggml.model"] == "t5"
     proto = sentencepiece_proto(fields, unigram)
-    root = pipelines.unigram_json(proto) if unigram else pipelines.sentencepiece_json(proto)
-    return Tokenizer.from_str(json.dumps(root))
+    path = folder / "made" / vocabulary.name / "tokenizer.json"
+    pipelines.write(path, pipelines.unigram_json(proto) if unigram else pipelines.sentencepiece_json(proto))
+    return (path if unigram else vocabulary.forms["gguf"]), path
 
 
 PACKAGED = {
