@@ -2,6 +2,7 @@
 
 #include <array>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <span>
 #include <utility>
@@ -17,6 +18,27 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxTextFileBytes = size_t{64} << 20;
+
+// What is wrong with a file is no wrong use of the command.
+Status OfFile(const Status& status, std::string_view file) {
+  const Code code = status.code() == Code::kInvalidArgument ? Code::kDataLoss : status.code();
+  return Status(code, status.message()).Within(file);
+}
+
+// A tokenizer.json, whatever its name: an object where a GGUF file begins with its magic.
+bool BeginsLikeJson(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  char first = 0;
+  while (in.get(first) && (first == ' ' || first == '\n' || first == '\r' || first == '\t')) {
+  }
+  return in && first == '{';
+}
+
+Result<text::TokenizerSpec> SpecOfFile(const fs::path& file) {
+  ASSIGN_OR_RETURN(const std::string content, ReadSmallFile(file.string(), kMaxTextFileBytes));
+  const model::NamedFile tokenizer{model::kTokenizerFile, std::as_bytes(std::span(content))};
+  return model::TokenizerSpecOfFiles({&tokenizer, 1});
+}
 
 Result<text::TokenizerSpec> SpecInFolder(const fs::path& folder) {
   constexpr std::array<std::string_view, 5> kNames = {model::kConfigFile, model::kTokenizerFile, model::kTokenizerConfigFile,
@@ -50,7 +72,7 @@ Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizer(const OpenedModel& 
     return text::Tokenizer::Create(spec);
   };
   auto tokenizer = build();
-  if (!tokenizer.ok()) return tokenizer.status().Within(model.entry.file);
+  if (!tokenizer.ok()) return OfFile(tokenizer.status(), model.entry.file);
   return tokenizer;
 }
 
@@ -58,17 +80,20 @@ Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizerOf(std::string_view 
   ASSIGN_OR_RETURN(const StoreEntry entry, ResolveModel(name));
   fs::path folder(entry.file);
   std::error_code ec;
+  bool alone = false;
   if (!fs::is_directory(folder, ec)) {
-    if (folder.filename() != model::kTokenizerFile && folder.filename() != model::kConfigFile) {
+    const bool named = folder.filename() == model::kTokenizerFile || folder.filename() == model::kConfigFile;
+    alone = !named && fs::is_regular_file(folder, ec) && BeginsLikeJson(folder);
+    if (!named && !alone) {
       ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(name));
       return OpenTokenizer(model);
     }
-    folder = folder.parent_path();
+    if (named) folder = folder.parent_path();
   }
-  auto spec = SpecInFolder(folder);
-  if (!spec.ok()) return spec.status().Within(folder.string());
+  const auto spec = alone ? SpecOfFile(folder) : SpecInFolder(folder);
+  if (!spec.ok()) return OfFile(spec.status(), folder.string());
   auto tokenizer = text::Tokenizer::Create(*spec);
-  if (!tokenizer.ok()) return tokenizer.status().Within(folder.string());
+  if (!tokenizer.ok()) return OfFile(tokenizer.status(), folder.string());
   return tokenizer;
 }
 

@@ -149,6 +149,10 @@ Result<StoreEntry> Store::Find(std::string_view alias) const {
   const fs::path path = fs::path(root_) / "models" / (std::string(alias) + ".toml");
   std::error_code ec;
   if (fs::exists(path, ec)) return ReadEntry(path);
+  if (fs::exists(fs::path(alias), ec)) {
+    return Error(Code::kNotFound, "no model '{}' in the store ({}), but there is a {} of that name: write ./{}", alias, root_,
+                 fs::is_directory(fs::path(alias), ec) ? "directory" : "file", alias);
+  }
   std::vector<Status> damaged;  // others' troubles
   ASSIGN_OR_RETURN(const auto entries, List(&damaged));
   std::string known;

@@ -169,7 +169,7 @@ void PrintTable(std::span<const TokenId> ids, const text::Vocabulary& vocabulary
     const char* kind = KindOf(vocabulary.Type(id));
     std::printf("%7d  %s%s%s\n", id, piece.c_str(), *kind != 0 ? "  " : "", kind);
   }
-  std::fprintf(stderr, "%zu tokens\n", ids.size());
+  std::fprintf(stderr, "%zu token%s\n", ids.size(), ids.size() == 1 ? "" : "s");
 }
 
 Status Answer(const Item& item, const Options& options, const text::Tokenizer& tokenizer) {
@@ -186,6 +186,9 @@ Status Answer(const Item& item, const Options& options, const text::Tokenizer& t
     out += '\n';
     std::fwrite(out.data(), 1, out.size(), stdout);
     return {};
+  }
+  if (!Utf8IsValid(item.text)) {
+    std::fprintf(stderr, "note: the text is not all UTF-8; each ill-formed part is read as U+FFFD\n");
   }
   ASSIGN_OR_RETURN(const auto ids, tokenizer.Encode(item.text, {.add_prefix = item.add_special,
                                                                 .add_suffix = item.add_special,
@@ -221,6 +224,9 @@ Status AnswerLines(const Options& options, const text::Tokenizer& tokenizer) {
 
 Status Tokenize(const Options& options) {
   if (options.lines && options.has_text) return Error(Code::kInvalidArgument, "--lines reads standard input; leave TEXT out");
+  if (options.pieces && (!options.json || options.decode)) {
+    return Error(Code::kInvalidArgument, "--pieces needs --json, and tokens to show: leave --decode out");
+  }
   ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizerOf(options.model));
   if (options.lines) return AnswerLines(options, *tokenizer);
   if (options.has_text) return AnswerOne(options.text, options, *tokenizer);
