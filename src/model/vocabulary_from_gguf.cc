@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/types.h"
 #include "model/gguf_pretokenizers.h"
 #include "model/turn_ends.h"
@@ -175,12 +176,16 @@ class Reader {
       ASSIGN_OR_RETURN(const auto name, file_.GetString("tokenizer.ggml.pre"));
       return std::string(name);
     }
-    // GPT-NeoX has the tokenizer of MPT; its files are older than the names.
+    // The file is older than these names. What its authors used follows from the architecture: GPT-NeoX has the tokenizer of MPT, the others
+    // that of GPT-2.
+    std::string_view name = "gpt-2";
     if (file_.Has("general.architecture")) {
       ASSIGN_OR_RETURN(const auto architecture, file_.GetString("general.architecture"));
-      if (architecture == "gptneox") return std::string("mpt");
+      if (architecture == "gptneox") name = "mpt";
+      if (architecture == "falcon" || architecture == "starcoder") name = architecture;
     }
-    return std::string("default");
+    LogWarning("the file does not say how its tokenizer cuts text (tokenizer.ggml.pre); that of '{}' is taken", name);
+    return std::string(name);
   }
 
   Status TakeSteps(std::string_view name, text::BpeModel& bpe) {
@@ -283,6 +288,7 @@ class Reader {
     text::UnigramModel model;
     ASSIGN_OR_RETURN(const auto scores, Scores());
     model.scores.assign(scores.begin(), scores.end());
+    model.single_precision = true;
     model.byte_fallback =
         std::find(spec_.token_types.begin(), spec_.token_types.end(), TokenType::kByte) != spec_.token_types.end();
     spec_.model = std::move(model);

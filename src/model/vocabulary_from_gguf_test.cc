@@ -68,6 +68,21 @@ TEST(VocabularyFromGguf, OptionalKeysMayBeAbsent) {
   EXPECT_TRUE(spec->end_of_sequence.empty());
 }
 
+// Digits stand alone with StarCoder, not with GPT-2.
+TEST(VocabularyFromGguf, WithoutANameTheArchitectureSaysHowTextIsCut) {
+  const auto steps = [](const char* architecture) {
+    GgufBuilder builder;
+    builder.String("general.architecture", architecture).String("tokenizer.ggml.model", "gpt2");
+    builder.Strings("tokenizer.ggml.tokens", kTokens).Strings("tokenizer.ggml.merges", {});
+    const auto spec = Read(builder);
+    EXPECT_TRUE(spec.ok()) << spec.status().message();
+    return std::pair(spec->normalizers.size(), spec->pre_tokenizers.size());
+  };
+  EXPECT_EQ(steps("llama"), std::pair(size_t{0}, size_t{1}));
+  EXPECT_EQ(steps("gptneox"), std::pair(size_t{1}, size_t{1}));
+  EXPECT_EQ(steps("starcoder"), std::pair(size_t{0}, size_t{2}));
+}
+
 TEST(VocabularyFromGguf, EndOfTurnAndEndOfMessageIdsEndAnAnswer) {
   GgufBuilder builder = Sample();
   builder.U32("tokenizer.ggml.eos_token_id", 0).U32("tokenizer.ggml.eot_token_id", 4).U32("tokenizer.ggml.eom_token_id", 3);

@@ -45,6 +45,10 @@ class CompiledUnigram::Encoder : public PieceEncoder {
     TokenId token = kNoToken;
   };
 
+  double Sum(double a, double b) const {
+    return model_.single_precision_ ? static_cast<double>(static_cast<float>(a + b)) : a + b;
+  }
+
   void Offer(size_t begin, size_t end, double score, TokenId token) {
     Node& node = best_[end];
     if (node.begin == kNotReached || score > node.score) node = {score, static_cast<uint32_t>(begin), token};
@@ -66,10 +70,10 @@ class CompiledUnigram::Encoder : public PieceEncoder {
         if (node == TokenTrie::kNowhere) break;
         const TokenId token = trie.token(node);
         if (token == kNoToken) continue;
-        Offer(begin, end, model_.scores_[static_cast<size_t>(token)] + score, token);
+        Offer(begin, end, Sum(model_.scores_[static_cast<size_t>(token)], score), token);
         known = known || end == next;
       }
-      if (!known) Offer(begin, next, model_.unknown_score_ + score, model_.unknown_);
+      if (!known) Offer(begin, next, Sum(model_.unknown_score_, score), model_.unknown_);
     }
   }
 
@@ -128,6 +132,7 @@ Status CompiledUnigram::TakeScores(const TokenizerSpec& spec, const UnigramModel
   }
   unknown_ = *spec.unk;
   scores_ = model.scores;
+  single_precision_ = model.single_precision;
   double lowest = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < scores_.size(); ++i) {
     if (std::isnan(scores_[i])) return Error(Code::kInvalidArgument, "the score of token {} is not a number", i);

@@ -27,6 +27,7 @@ class CompiledUnigram : public SubwordModel {
   TokenTrie trie_;
   std::vector<double> scores_;  // by id
   double unknown_score_ = 0;
+  bool single_precision_ = false;
   TokenId unknown_ = kNoToken;
   size_t longest_ = 0;                      // bytes of the longest token
   std::array<TokenId, 256> byte_tokens_{};  // kNoToken without byte_fallback

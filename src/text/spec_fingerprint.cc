@@ -74,7 +74,7 @@ class Hasher {
     All(m.merges, m.byte_level, m.ignore_merges, m.byte_fallback, m.fuse_unknown, m.continuing_prefix, m.end_suffix);
   }
   void Add(const ScoredBpeModel& m) { Add(m.scores); }
-  void Add(const UnigramModel& m) { All(m.scores, m.byte_fallback); }
+  void Add(const UnigramModel& m) { All(m.scores, m.byte_fallback, m.single_precision); }
   void Add(const WordPieceModel& m) { All(m.continuing_prefix, m.max_characters); }
   void Add(const WordLevelModel&) {}
 

@@ -128,6 +128,7 @@ struct ScoredBpeModel {
 struct UnigramModel {
   std::vector<double> scores;  // by id; those of tokens that are not the model's count for nothing
   bool byte_fallback = false;
+  bool single_precision = false;  // sums in float, as SentencePiece has them: equal ones fall otherwise than in double
 };
 // Longest prefix first; a piece with a part that is no token, or of more than `max_characters` code points, is the unknown token.
 struct WordPieceModel {
