@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/log.h"
 #include "cmd/build_id.h"
 #include "cmd/commands.h"
 #include "cmd/did_you_mean.h"
@@ -60,6 +61,7 @@ int Main(int argc, char** argv) {
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("millrace ") + std::string(Version()));
   app.failure_message(CLI::FailureMessage::simple);
+  StartLog("millrace", LogLevel::kWarning);  // to standard error: standard output belongs to the answer
   Settings settings(app);
   int exit_code = kExitFailure;
   AddServe(app, exit_code);

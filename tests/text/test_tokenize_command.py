@@ -1,9 +1,10 @@
 """What `millrace tokenize` takes for a model, and what it says of files and texts that are not right."""
 import json
 import subprocess
+import sys
 
 import pytest
-from conftest import MILLRACE
+from conftest import MILLRACE, ROOT
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 
@@ -58,3 +59,14 @@ def test_ill_formed_text_is_told(folder):
 def test_pieces_that_would_not_be_shown_are_refused(folder):
     assert tokenize(folder, "h", "--pieces").returncode == 2
     assert json.loads(tokenize(folder, "he", "--json", "--pieces").stdout)["pieces"] == ["he"]
+
+
+def test_warnings_keep_out_of_the_answer(tmp_path):
+    sys.path.insert(0, str(ROOT / "tests/text"))
+    import gguf_metadata
+
+    tokens = sorted(pre_tokenizers.ByteLevel.alphabet())
+    gguf_metadata.write(tmp_path / "old.gguf", {"general.architecture": "llama", "tokenizer.ggml.model": "gpt2",
+                                                "tokenizer.ggml.tokens": [*tokens, "he"], "tokenizer.ggml.merges": ["h e"]})
+    done = tokenize(tmp_path / "old.gguf", "he", "--json")
+    assert ids(done) == [256] and b"tokenizer.ggml.pre" in done.stderr
