@@ -1,7 +1,8 @@
-// The table of AVX-512 with VNNI: matrix products of its own (matmul_avx512_*.cc), the rest as with AVX2.
+// The table of AVX-512 with VNNI: matrix products and attention of its own, the rest as with AVX2.
 #if defined(__x86_64__)
 
 #include "kernels/attention_avx2.h"
+#include "kernels/attention_avx512.h"
 #include "kernels/elementwise.h"
 #include "kernels/kernel_tables.h"
 #include "kernels/kernels_avx2.h"
@@ -23,8 +24,8 @@ constinit const KernelTable kAvx512Table = {
     .rope = avx2::Rope,
     .to_half = avx2::ToHalf,
     .exp = avx2::ExpAll,
-    .attend_tile_f16 = avx2::AttendTileF16,
-    .attend_tile_f32 = avx2::AttendTileF32,
+    .attend_tile_f16 = avx512::AttendTileF16,
+    .attend_tile_f32 = avx512::AttendTileF32,
     .attend_merge = avx2::AttendMerge,
     .attend_finish = avx2::AttendFinish,
     .read_sum = avx2::ReadSum,

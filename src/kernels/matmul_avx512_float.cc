@@ -6,7 +6,7 @@
 #include <array>
 #include <utility>
 
-#include "kernels/lanes_avx2.h"
+#include "kernels/lanes_avx512.h"
 #include "kernels/matmul_forms_avx512.h"
 #include "kernels/matmul_tables.h"
 #include "kernels/packed_layout.h"
@@ -23,8 +23,6 @@ __m512 LoadWeights(const std::byte* from, __mmask16 mask) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
-float SumLanes(__m512 lanes) { return SumLanes(_mm512_castps512_ps256(lanes), _mm512_extractf32x8_ps(lanes, 1)); }
-
 // kRows weight rows times kM activation rows; out[m][row].
 template <DType kType, int kRows, int kM>
 void DotRows(const std::byte* weights, size_t cols, const float* x, float (&out)[kM][kStripRows], size_t first) {
@@ -40,7 +38,7 @@ void DotRows(const std::byte* weights, size_t cols, const float* x, float (&out)
   };
   size_t at = 0;
   for (; at + 16 <= cols; at += 16) step(at, 0xFFFF);
-  if (at < cols) step(at, static_cast<__mmask16>((1U << (cols - at)) - 1));
+  if (at < cols) step(at, FirstOf16(cols - at));
   for (int r = 0; r < kRows; ++r) {
     for (int m = 0; m < kM; ++m) out[m][first + size_t(r)] = SumLanes(sum[r][m]);
   }
