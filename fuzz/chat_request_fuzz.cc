@@ -7,6 +7,7 @@
 #include "api/text_endpoints.h"
 #include "base/check.h"
 #include "base/json.h"
+#include "text/chat_traits.h"
 
 namespace {
 
@@ -34,13 +35,46 @@ void CheckSampling(const api::SamplingRequest& s) {
   for (const TokenId id : s.stop_tokens) CHECK(id >= 0, "stop_token_ids");
 }
 
+void CheckFitted(const Json& message, const text::ChatTraits::Content& shown) {
+  const Json* role = message.Find("role");
+  CHECK(role != nullptr && role->is_string() && *role != Json("developer") && *role != Json("function"), "roles are mapped");
+  CHECK(message.Find("function_call") == nullptr || message.Find("tool_calls") != nullptr, "older calls are mapped");
+  const Json* content = message.Find("content");
+  CHECK(content != nullptr, "content is there");
+  CHECK(content->is_null() || content->is_string() || (content->is_array() && shown.parts), "content has a form that is shown");
+  CHECK(!content->is_null() || message.Find("tool_calls") != nullptr, "null means calls");
+}
+
+// What reaches a template is of a few shapes only, and stays of them when it is fitted to whatever a template wants.
+void CheckPrompt(const api::PromptRequest& prompt) {
+  CHECK(!prompt.messages.empty() && prompt.messages.size() <= api::kMaxMessages, "messages");
+  CHECK(prompt.tools.size() <= api::kMaxTools && prompt.documents.size() <= api::kMaxDocuments, "tools and documents");
+  CHECK(prompt.template_arguments.size() <= api::kMaxTemplateArguments, "template arguments");
+  CHECK(prompt.continue_field.empty() || !prompt.add_generation_prompt, "one message is continued or another begun");
+  for (unsigned traits = 0; traits < 16; ++traits) {
+    const text::ChatTraits::Content shown = {.text = (traits & 1) != 0, .parts = (traits & 2) != 0};
+    Json::Array messages = prompt.messages;
+    text::FitMessages({.system = shown,
+                       .user = shown,
+                       .assistant = shown,
+                       .tool = shown,
+                       .developer = false,
+                       .calls = true,
+                       .object_arguments = (traits & 4) != 0,
+                       .needs_content = (traits & 8) != 0},
+                      messages);
+    CHECK(messages.size() == prompt.messages.size(), "one message for each");
+    for (const Json& message : messages) CheckFitted(message, shown);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   if (const auto chat = api::ParseChat(body); chat.ok()) {
-    CHECK(!chat->model.empty() && !chat->messages.empty(), "required fields");
-    CHECK(chat->messages.size() <= api::kMaxMessages && chat->stop.size() <= api::kMaxStopStrings, "counts");
+    CHECK(!chat->model.empty() && chat->stop.size() <= api::kMaxStopStrings, "model and stop strings");
+    CheckPrompt(chat->prompt);
     CheckSampling(chat->sampling);
   } else {
     CheckError(chat.error());

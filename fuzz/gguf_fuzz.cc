@@ -7,8 +7,10 @@
 
 #include "base/check.h"
 #include "model/active_bytes.h"
+#include "model/chat_template_source.h"
 #include "model/memory_plan.h"
 #include "model/model_file.h"
+#include "model/model_source.h"
 #include "model/vocabulary_from_gguf.h"
 #include "text/vocabulary.h"
 #include "weights/gguf.h"
@@ -53,10 +55,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto gguf = GgufFile::Parse(bytes);
   if (gguf.ok()) {
     TouchAll(*gguf);
-    (void)millrace::model::ChatTemplateFromGguf(*gguf);
+    if (const auto source = millrace::model::ModelSource::ParseGguf(bytes); source.ok()) {
+      (void)millrace::model::ChatTemplatesOf(*source);
+      (void)millrace::model::ChatTokensOf(*source);
+    }
     const auto* tokens = gguf->Find("tokenizer.ggml.tokens");
-    auto spec = millrace::model::VocabularyFromGguf(*gguf, tokens == nullptr ? 0 : static_cast<uint32_t>(tokens->count));
-    if (spec.ok()) (void)millrace::text::Vocabulary::Build(*std::move(spec));
+    auto spec = millrace::model::TokenizerSpecFromGguf(*gguf, tokens == nullptr ? 0 : static_cast<uint32_t>(tokens->count));
+    if (spec.ok()) (void)millrace::text::Vocabulary::Build(*spec);
   }
   const auto file = millrace::model::ModelFile::Parse(bytes);
   if (!file.ok()) {

@@ -6,11 +6,11 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "text/chat_template.h"
+#include "jinja/chat_template.h"
 
 namespace {
 
-using millrace::text::ChatTemplate;
+using millrace::jinja::ChatTemplate;
 
 constexpr std::string_view kTemplates[] = {
     R"({% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %})",
@@ -27,7 +27,7 @@ constexpr std::string_view kTemplates[] = {
 std::vector<ChatTemplate> ParseAll() {
   std::vector<ChatTemplate> all;
   for (const std::string_view source : kTemplates) {
-    const millrace::text::TemplateLimits limits{
+    const millrace::jinja::TemplateLimits limits{
         .max_steps = 20'000, .max_output_bytes = 1 << 20, .max_value_bytes = size_t{8} << 20};
     all.push_back(ChatTemplate::Parse(std::string(source), limits).value());
   }

@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "text/chat_template.h"
+#include "jinja/chat_template.h"
 
 namespace {
 
@@ -21,9 +21,9 @@ constexpr std::string_view kContext = R"({
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const millrace::Json context = millrace::Json::Parse(kContext).value();
-  const millrace::text::TemplateLimits limits{
+  const millrace::jinja::TemplateLimits limits{
       .max_source_bytes = 1 << 16, .max_steps = 20'000, .max_output_bytes = 1 << 20, .max_value_bytes = size_t{8} << 20};
-  const auto chat = millrace::text::ChatTemplate::Parse(std::string(reinterpret_cast<const char*>(data), size), limits);
+  const auto chat = millrace::jinja::ChatTemplate::Parse(std::string(reinterpret_cast<const char*>(data), size), limits);
   if (!chat.ok()) return 0;
   const auto output = chat->RenderAt(context, 1'700'000'000);
   if (!output.ok()) return 0;

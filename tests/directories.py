@@ -44,6 +44,7 @@ def write_tokenizer(folder, metadata):
     (folder / "tokenizer.json").write_text(json.dumps({
         "added_tokens": [{"id": i, "content": token, "special": True} for i, token in enumerate(special)],
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level]},
+        "decoder": byte_level,
         "model": {"type": "BPE", "vocab": {token: i for i, token in enumerate(tokens)},
                   "merges": [text(merge) for merge in metadata["tokenizer.ggml.merges"]]}}))  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps({

@@ -57,6 +57,26 @@ def test_tokenize_and_template(run, smollm2):
     assert run("template", "smollm2", "--context", "[]").returncode == 2
 
 
+def test_template_in_bulk(run, tmp_path):
+    chat, config, contexts = tmp_path / "chat.jinja", tmp_path / "tokenizer_config.json", tmp_path / "contexts.jsonl"
+    chat.write_text("{{ x }} in {{ strftime_now('%Y-%m-%dT%H:%M:%S') }}")
+    contexts.write_text('{"x": 1}\n[]\n\n{"x": "ü"}\n')
+    done = run("template", chat, "--context", f"@{contexts}", "--json", env={"MILLRACE_NOW": "2023-11-14T22:13:20Z", "TZ": "UTC"})
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answers[0], answers[2]] == [{"prompt": f"{x} in 2023-11-14T22:13:20"} for x in (1, "ü")]
+    assert set(answers[1]) == {"error", "code"} and answers[1]["code"] == "invalid argument" and done.returncode == 2
+    assert run("template", chat, "--now", "0", "--context", "{}", env={"TZ": "UTC"}).stdout == " in 1970-01-01T00:00:00"
+    for command in (["template", chat], ["serve", "smollm2"]):
+        done = run(*command, env={"MILLRACE_NOW": "soon"})
+        assert done.returncode == 2 and "MILLRACE_NOW" in done.stderr and "'soon'" in done.stderr
+    config.write_text(json.dumps({"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]}))
+    assert [run("template", config, "--context", c).stdout for c in ('{"tools": []}', '{"tools": null}', "{}")] == ["T", "D", "D"]
+    assert run("template", config, "--name", "tool_use").stdout == "T"
+    assert run("template", config, "--name", "x").returncode == 3
+    chat.write_text("a\n{{ b.c }}")
+    assert run("template", chat).stderr.endswith("template line 2, column 5: 'b' is undefined\n  {{ b.c }}\n      ^\n")
+
+
 def test_bench_quality(run, smollm2, tmp_path):
     def measure(*arguments):
         done = run("bench", "quality", smollm2, "--json", *arguments, timeout=120)

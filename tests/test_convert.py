@@ -45,6 +45,18 @@ def test_every_family_and_form(run, tmp_path, folder):
     assert quality(run, tmp_path / "floats", "--reference") == pytest.approx(quality(run, source, "--reference"), rel=5e-4)
 
 
+def test_templates_come_along(run, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "tests/golden/llama-hf", source)
+    (source / "additional_chat_templates").mkdir()
+    for name in ("chat_template.jinja", "additional_chat_templates/tool_use.jinja"):
+        (source / name).write_text(f"{{# {name} #}}x")
+    converted(run, source, tmp_path / "out", "--bits", 16)
+    for name in ("chat_template.jinja", "additional_chat_templates/tool_use.jinja"):
+        assert (tmp_path / "out" / name).read_text() == (source / name).read_text()
+    assert "default, tool_use" in run("inspect", tmp_path / "out").stdout or "tool_use, default" in run("inspect", tmp_path / "out").stdout
+
+
 def test_blocks_of_32_keep_every_value(run, tmp_path):
     for name, bits in (("tiny-q4", 8), ("tiny-q8", 8), ("tiny-q4-untied", 8)):
         facts = converted(run, golden(name), tmp_path / name, "--bits", bits, "--group", 32)

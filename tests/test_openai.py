@@ -83,7 +83,9 @@ def test_streamed_logprobs_cover_the_text(client):
     ({"top_p": 1.5}, "top_p"),
     ({"n": 2}, "n"),
     ({"top_logprobs": 21, "logprobs": True}, "top_logprobs"),
-    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),  # which the model's template does not show
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"chat_template": "{{ messages }}"}, "chat_template"),
     ({"response_format": {"type": "json_object"}}, "response_format"),
     ({"max_tokens": 0}, "max_tokens"),
     ({"made_up": 1}, "made_up"),

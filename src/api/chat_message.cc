@@ -3,20 +3,14 @@
 #include <algorithm>
 #include <array>
 
-#include "api/chat_request.h"
-#include "api/fields.h"
+#include "api/prompt_request.h"
 
 namespace millrace::api {
 namespace {
 
 constexpr std::array<std::string_view, 6> kRoles = {"system", "developer", "user", "assistant", "tool", "function"};
 
-// Names that the renderer itself binds: a client must not replace them.
-constexpr std::array<std::string_view, 12> kReservedArguments = {"messages",  "tools",     "documents", "add_generation_prompt",
-                                                                 "bos_token", "eos_token", "unk_token", "pad_token",
-                                                                 "loop",      "namespace", "range",     "raise_exception"};
-
-Complaint ReadPart(const Json& part, const std::string& at, std::string& content) {
+Complaint ReadPart(const Json& part, const std::string& at, Json& out) {
   if (!part.is_object()) return Mismatch(at, "an object with 'type' and 'text'", part);
   const Json* type = part.Find("type");
   if (type == nullptr || !type->is_string()) return Mismatch(at + ".type", "a string", type == nullptr ? Json() : *type);
@@ -32,87 +26,91 @@ Complaint ReadPart(const Json& part, const std::string& at, std::string& content
       return Invalid(at, fmt::format("'{}': unknown field '{}'", at, key.substr(0, 64)));
     }
   }
-  content += text->as_string();
+  out = Json(Json::Object{{"type", Json("text")}, {"text", *text}});
   return std::nullopt;
 }
 
-Complaint ReadContent(const Json& content, const std::string& at, ChatMessage& message) {
-  if (content.is_string()) {
-    message.content = content.as_string();
+Complaint ReadContent(const Json& content, const std::string& role, const std::string& at, Json& out) {
+  if (content.is_string() || (content.is_null() && role == "assistant")) {
+    out = content;
     return std::nullopt;
   }
-  if (content.is_null() && message.role == "assistant") return std::nullopt;
   if (!content.is_array()) return Mismatch(at, "a string or an array of text parts", content);
   if (content.items().size() > kMaxParts) {
     return Invalid(at, fmt::format("'{}': at most {} parts, found {}", at, kMaxParts, content.items().size()));
   }
-  for (size_t i = 0; i < content.items().size(); ++i) {
-    if (auto bad = ReadPart(content.items()[i], fmt::format("{}[{}]", at, i), message.content)) return bad;
+  Json::Array parts(content.items().size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (auto bad = ReadPart(content.items()[i], fmt::format("{}[{}]", at, i), parts[i])) return bad;
   }
+  out = Json(std::move(parts));
   return std::nullopt;
 }
 
 bool IsEmpty(const Json& value) { return value.is_null() || (value.is_array() && value.items().empty()); }
 
-Complaint ReadMessageField(const std::string& key, const Json& value, const std::string& at, ChatMessage& message) {
-  if (key == "role" || key == "content") return std::nullopt;  // read first, in this order
-  if (key == "tool_calls" || key == "function_call" || key == "audio" || key == "refusal" || key == "annotations") {
+Complaint ReadText(const Json& value, const std::string& at, Json& out) {
+  if (!value.is_string()) return Mismatch(at, "a string", value);
+  out = value;
+  return std::nullopt;
+}
+
+// `out` stays null for a member that says nothing.
+Complaint ReadMember(const std::string& key, const Json& value, const std::string& role, const std::string& at, Json& out) {
+  const bool calls = key == "tool_calls" || key == "function_call";
+  if (calls || key == "audio" || key == "refusal" || key == "annotations") {
     // Clients send their copy of an earlier reply back, with these fields present and empty.
     if (IsEmpty(value) || key == "annotations") return std::nullopt;
-    return NotSupported(at, fmt::format("'{}' is not supported", at));
+    if (!calls) return NotSupported(at, fmt::format("'{}' is not supported", at));
+    if (role != "assistant") return Invalid(at, fmt::format("'{}': only messages of the role 'assistant' have it", at));
+    return key == "tool_calls" ? ReadToolCalls(value, at, out) : ReadFunctionCall(value, at, out);
   }
   if (value.is_null()) return std::nullopt;
-  if (key == "name") return ReadString(value, at, message.name);
-  if (key == "tool_call_id") return ReadString(value, at, message.tool_call_id);
-  if (key == "reasoning" || key == "reasoning_content") return ReadString(value, at, message.reasoning);
+  const bool known = key == "name" || key == "tool_call_id" || key == "reasoning" || key == "reasoning_content";
+  if (known) return ReadText(value, at, out);
   return Invalid(at.substr(0, 128), fmt::format("unknown parameter '{}'", at.substr(0, 128)));
 }
 
-Complaint ReadMessage(const Json& json, const std::string& at, ChatMessage& message) {
+// Members keep the order of the client, as some templates show messages as they are.
+Complaint ReadMessage(const Json& json, const std::string& at, Json& out) {
   if (!json.is_object()) return Mismatch(at, "an object with 'role' and 'content'", json);
   const Json* role = json.Find("role");
   if (role == nullptr || !role->is_string() || std::find(kRoles.begin(), kRoles.end(), role->as_string()) == kRoles.end()) {
     return Mismatch(at + ".role", "one of system, developer, user, assistant, tool, function", role == nullptr ? Json() : *role);
   }
-  message.role = role->as_string();
-  const Json* content = json.Find("content");
-  if (auto bad = ReadContent(content == nullptr ? Json() : *content, at + ".content", message)) return bad;
+  const Json* given = json.Find("content");
+  Json content;
+  if (auto bad = ReadContent(given == nullptr ? Json() : *given, role->as_string(), at + ".content", content)) return bad;
+  Json::Object members;
   for (const auto& [key, value] : json.members()) {
-    if (auto bad = ReadMessageField(key, value, at + "." + key, message)) return bad;
+    if (key == "role") {
+      members.emplace_back(key, value);
+    } else if (key == "content") {
+      members.emplace_back(key, content);
+    } else {
+      Json member;
+      if (auto bad = ReadMember(key, value, role->as_string(), at + "." + key, member)) return bad;
+      if (!member.is_null()) members.emplace_back(key, std::move(member));
+    }
   }
+  if (given == nullptr) members.emplace_back("content", Json());
+  out = Json(std::move(members));
   return std::nullopt;
 }
 
 }  // namespace
 
-Parsed<std::vector<ChatMessage>> ParseMessages(const Json& messages) {
-  if (!messages.is_array()) return Mismatch("messages", "an array of at least one message", messages);
-  if (messages.items().empty()) return Invalid("messages", "'messages': must not be empty: expected at least one message");
-  const size_t count = messages.items().size();
+Complaint ReadMessages(const Json& value, Json::Array& out) {
+  if (!value.is_array()) return Mismatch("messages", "an array of at least one message", value);
+  if (value.items().empty()) return Invalid("messages", "'messages': must not be empty: expected at least one message");
+  const size_t count = value.items().size();
   if (count > kMaxMessages)
     return Invalid("messages", fmt::format("'messages': at most {} messages, found {}", kMaxMessages, count));
-  std::vector<ChatMessage> out(count);
+  out.resize(count);
   for (size_t i = 0; i < count; ++i) {
-    if (auto bad = ReadMessage(messages.items()[i], fmt::format("messages[{}]", i), out[i])) return *std::move(bad);
+    if (auto bad = ReadMessage(value.items()[i], fmt::format("messages[{}]", i), out[i])) return bad;
   }
-  return out;
-}
-
-Parsed<Json::Object> ParseTemplateArguments(const Json& arguments) {
-  constexpr std::string_view kParam = "chat_template_kwargs";
-  if (!arguments.is_object()) return Mismatch(kParam, "an object", arguments);
-  if (arguments.members().size() > kMaxTemplateArguments) {
-    return Invalid(
-        kParam, fmt::format("'{}': at most {} arguments, found {}", kParam, kMaxTemplateArguments, arguments.members().size()));
-  }
-  for (const auto& [key, value] : arguments.members()) {
-    const std::string at = fmt::format("{}.{}", kParam, key.substr(0, 64));
-    if (std::find(kReservedArguments.begin(), kReservedArguments.end(), key) != kReservedArguments.end()) {
-      return Invalid(at, fmt::format("'{}': this name belongs to the server", at));
-    }
-    if (value.is_array() || value.is_object()) return Mismatch(at, "a string, a number, true, false or null", value);
-  }
-  return arguments.members();
+  return std::nullopt;
 }
 
 }  // namespace millrace::api

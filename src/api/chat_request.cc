@@ -18,6 +18,7 @@ constexpr int64_t kMaxTokenId = std::numeric_limits<TokenId>::max();
 // Fields that only make sense together; held until all are read.
 struct Draft {
   ChatRequest request;
+  PromptReader prompt;
   bool logprobs = false;
   std::optional<int64_t> top_logprobs;
   std::optional<int64_t> max_tokens;
@@ -72,12 +73,7 @@ Complaint ReadModel(const Json& value, std::string_view param, Draft& draft) {
   return std::nullopt;
 }
 
-Complaint ReadMessages(const Json& value, std::string_view, Draft& draft) {
-  auto messages = ParseMessages(value);
-  if (!messages.ok()) return messages.error();
-  draft.request.messages = std::move(messages.value());
-  return std::nullopt;
-}
+Complaint ReadPrompt(const Json& value, std::string_view param, Draft& draft) { return draft.prompt.Read(param, value); }
 
 Complaint ReadTopK(const Json& value, std::string_view param, Draft& draft) {
   int64_t number = 0;
@@ -198,13 +194,6 @@ Complaint ReadStreamOptions(const Json& value, std::string_view param, Draft& dr
   return std::nullopt;
 }
 
-Complaint ReadTemplateArguments(const Json& value, std::string_view, Draft& draft) {
-  auto arguments = ParseTemplateArguments(value);
-  if (!arguments.ok()) return arguments.error();
-  draft.request.template_arguments = std::move(arguments.value());
-  return std::nullopt;
-}
-
 // Parameters that change nothing a client could miss in the answer.
 Complaint Ignore(const Json&, std::string_view param, Draft& draft) {
   draft.request.ignored.emplace_back(param);
@@ -234,7 +223,8 @@ Complaint Refuse(const Json& value, std::string_view param, Draft&) {
 
 Complaint RefuseUnlessNone(const Json& value, std::string_view param, Draft&) {
   if (value.is_string() && value.as_string() == "none") return std::nullopt;
-  return NotSupported(param, fmt::format("'{}': tools are not supported, only 'none' is, found {}", param, Describe(value)));
+  return NotSupported(
+      param, fmt::format("'{}': functions are not supported, tools are; only 'none' is, found {}", param, Describe(value)));
 }
 
 Complaint ReadResponseFormat(const Json& value, std::string_view param, Draft&) {
@@ -259,7 +249,15 @@ struct Parameter {
 constexpr std::array kParameters = {
     // Honoured.
     Parameter{"model", ReadModel},
-    Parameter{"messages", ReadMessages},
+    Parameter{"messages", ReadPrompt},
+    Parameter{"tools", ReadPrompt},
+    Parameter{"tool_choice", ReadPrompt},
+    Parameter{"documents", ReadPrompt},
+    Parameter{"add_generation_prompt", ReadPrompt},
+    Parameter{"continue_final_message", ReadPrompt},
+    Parameter{"chat_template", ReadPrompt},
+    Parameter{"chat_template_kwargs", ReadPrompt},
+    Parameter{"reasoning_effort", ReadPrompt},
     Parameter{"max_tokens", ReadCount<&Draft::max_tokens, 1, kMaxCount>},
     Parameter{"max_completion_tokens", ReadCount<&Draft::max_completion_tokens, 1, kMaxCount>},
     Parameter{"temperature", ReadFloat<&SamplingRequest::temperature, 0, 100>},
@@ -280,10 +278,7 @@ constexpr std::array kParameters = {
     Parameter{"n", ReadN},
     Parameter{"ignore_eos", ReadIgnoreEos},
     Parameter{"min_tokens", ReadMinTokens},
-    Parameter{"add_generation_prompt", ReadFlag<&ChatRequest::add_generation_prompt>},
-    Parameter{"chat_template_kwargs", ReadTemplateArguments},
     // Honoured in one value, refused in every other.
-    Parameter{"tool_choice", RefuseUnlessNone},
     Parameter{"function_call", RefuseUnlessNone},
     Parameter{"response_format", ReadResponseFormat},
     Parameter{"modalities", ReadModalities},
@@ -297,10 +292,8 @@ constexpr std::array kParameters = {
     Parameter{"prompt_cache_retention", Ignore},
     Parameter{"verbosity", Ignore},
     Parameter{"parallel_tool_calls", Ignore},
-    Parameter{"reasoning_effort", Ignore},
     Parameter{"prediction", Ignore},
     // Refused: they would change the answer.
-    Parameter{"tools", Refuse},
     Parameter{"functions", Refuse},
     Parameter{"audio", Refuse},
     Parameter{"web_search_options", Refuse},
@@ -325,7 +318,9 @@ Complaint ReadParameters(const Json& body, Draft& draft) {
 Complaint CheckTogether(Draft& draft) {
   ChatRequest& request = draft.request;
   if (request.model.empty()) return Invalid("model", "'model' is missing: expected the name of a model");
-  if (request.messages.empty()) return Invalid("messages", "'messages' is missing: expected an array of at least one message");
+  if (auto bad = draft.prompt.Finish(request.prompt)) return bad;
+  // Calls come as the model writes them, in the text of the answer.
+  if (!request.prompt.tools.empty()) request.ignored.emplace_back("tool_calls");
   if (draft.top_logprobs && !draft.logprobs) return Invalid("top_logprobs", "'top_logprobs' needs 'logprobs': true");
   if (draft.logprobs) request.sampling.top_logprobs = static_cast<int32_t>(draft.top_logprobs.value_or(0));
   if (draft.has_stream_options && !request.stream) return Invalid("stream_options", "'stream_options' needs 'stream': true");

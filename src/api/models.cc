@@ -9,6 +9,7 @@ Json CardJson(const ModelCard& card) {
   Json meta;
   meta.Set("state", card.state);
   meta.Set("name", card.name);
+  meta.Set("chat_format", card.chat_format);
   meta.Set("n_ctx", int64_t{card.context});
   meta.Set("n_ctx_train", int64_t{card.trained_context});
   meta.Set("n_vocab", int64_t{card.vocabulary});

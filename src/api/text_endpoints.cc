@@ -88,18 +88,11 @@ Parsed<ApplyTemplateRequest> ParseApplyTemplate(std::string_view body) {
   const auto json = ParseBody(body);
   if (!json.ok()) return json.error();
   ApplyTemplateRequest request;
+  PromptReader reader;
   for (const auto& [key, value] : json->members()) {
     Complaint bad;
-    if (key == "messages") {
-      auto messages = ParseMessages(value);
-      if (!messages.ok()) return messages.error();
-      request.messages = std::move(messages.value());
-    } else if (key == "chat_template_kwargs") {
-      auto arguments = ParseTemplateArguments(value);
-      if (!arguments.ok()) return arguments.error();
-      request.template_arguments = std::move(arguments.value());
-    } else if (key == "add_generation_prompt") {
-      bad = ReadBool(value, key, request.add_generation_prompt);
+    if (PromptReader::Knows(key)) {
+      if (!value.is_null()) bad = reader.Read(key, value);
     } else if (key == "model") {
       bad = ReadString(value, key, request.model);
     } else {
@@ -107,7 +100,7 @@ Parsed<ApplyTemplateRequest> ParseApplyTemplate(std::string_view body) {
     }
     if (bad) return *std::move(bad);
   }
-  if (request.messages.empty()) return Missing("messages", "an array of at least one message");
+  if (auto bad = reader.Finish(request.prompt)) return *std::move(bad);
   return request;
 }
 

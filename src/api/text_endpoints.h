@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "api/chat_request.h"
 #include "api/error.h"
+#include "api/prompt_request.h"
 #include "base/types.h"
 
 namespace millrace::api {
@@ -28,9 +28,7 @@ struct DetokenizeRequest {
 
 struct ApplyTemplateRequest {
   std::string model;
-  std::vector<ChatMessage> messages;
-  bool add_generation_prompt = true;
-  Json::Object template_arguments;
+  PromptRequest prompt;
 };
 
 inline constexpr size_t kMaxDetokenizeTokens = 1U << 20;

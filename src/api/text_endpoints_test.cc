@@ -41,9 +41,14 @@ TEST(ApplyTemplate, SharesTheRulesOfChat) {
   const auto request = ParseApplyTemplate(R"({"messages":[{"role":"user","content":"x"}],"add_generation_prompt":false,
                                              "chat_template_kwargs":{"a":1}})");
   ASSERT_TRUE(request.ok());
-  EXPECT_EQ(request->messages[0].content, "x");
-  EXPECT_FALSE(request->add_generation_prompt);
-  EXPECT_EQ(request->template_arguments.size(), 1U);
+  EXPECT_EQ(Json(request->prompt.messages).Write(), R"([{"role":"user","content":"x"}])");
+  EXPECT_FALSE(request->prompt.add_generation_prompt);
+  EXPECT_EQ(request->prompt.template_arguments.size(), 1U);
+  const auto with_tools = ParseApplyTemplate(
+      R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}],"documents":null})");
+  ASSERT_TRUE(with_tools.ok()) << with_tools.error().message;
+  EXPECT_EQ(with_tools->prompt.tools.size(), 1U);
+  EXPECT_EQ(ParseApplyTemplate(R"({"messages":[{"role":"user","content":"x"}],"tools":5})").error().param, "tools");
   EXPECT_EQ(ParseApplyTemplate("{}").error().param, "messages");
   EXPECT_EQ(ParseApplyTemplate(R"({"messages":[{"role":"x","content":"x"}]})").error().param, "messages[0].role");
 }
@@ -63,11 +68,13 @@ TEST(Models, ListAndItem) {
   card.created = 17;
   card.state = "ready";
   card.name = "SmolLM2";
+  card.chat_format = "model";
   card.context = 2048;
   card.trained_context = 8192;
   card.vocabulary = 49152;
   const std::string item =
-      R"({"id":"smollm2","object":"model","created":17,"owned_by":"millrace","meta":{"state":"ready","name":"SmolLM2","n_ctx":2048,)"
+      R"({"id":"smollm2","object":"model","created":17,"owned_by":"millrace","meta":{"state":"ready","name":"SmolLM2",)"
+      R"("chat_format":"model","n_ctx":2048,)"
       R"("n_ctx_train":8192,"n_vocab":49152,"bytes_per_token":null}})";
   EXPECT_EQ(WriteModel(card), item);
   EXPECT_EQ(WriteModelList({card}), R"({"object":"list","data":[)" + item + "]}");

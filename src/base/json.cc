@@ -51,7 +51,10 @@ class JsonBuilder {
   bool on_number_part(std::string_view, Error&) { return true; }
   bool on_int64(int64_t value, std::string_view, Error& ec) { return Add(Json(value), ec); }
   bool on_uint64(uint64_t value, std::string_view, Error& ec) { return Add(Json(value), ec); }
-  bool on_double(double value, std::string_view, Error& ec) {
+  bool on_double(double value, std::string_view text, Error& ec) {
+    // The parser's own value may be off in the last digit. The text comes in one part, because the input does.
+    double exact = 0;
+    if (std::from_chars(text.data(), text.data() + text.size(), exact).ec == std::errc()) value = exact;
     if (!std::isfinite(value)) return Stop("a number is too large", ec);
     return Add(Json(value), ec);
   }

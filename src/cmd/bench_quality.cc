@@ -82,7 +82,7 @@ Result<engine::Likelihood> Measure(const Options& options, model::ModelRunner& r
   ProgressLine progress("measuring");
   engine::LikelihoodOptions measure;
   measure.window = options.window;
-  if (tokenizer.vocabulary().add_bos()) measure.first = tokenizer.vocabulary().bos();
+  if (!tokenizer.vocabulary().prefix().empty()) measure.first = tokenizer.vocabulary().prefix().front();
   measure.rows = kStepTokens;
   measure.progress = [&progress](uint64_t done, uint64_t total) { progress.Show(done, total); };
   return engine::MeasureLikelihood(runner, tokens, measure);

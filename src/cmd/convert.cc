@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
 #include <map>
 
 #include "base/clock.h"
@@ -12,6 +14,7 @@
 #include "cmd/whole_model.h"
 #include "kernels/packed.h"
 #include "kernels/thread_pool.h"
+#include "model/chat_template_source.h"
 #include "model/checkpoint_config.h"
 #include "model/conversion.h"
 #include "model/convert_tensor.h"
@@ -24,8 +27,8 @@ namespace millrace::cmd {
 
 namespace {
 
-constexpr std::string_view kTextFiles[] = {model::kTokenizerFile, model::kTokenizerConfigFile, model::kSpecialTokensFile,
-                                           model::kGenerationConfigFile, model::kTemplateFile};
+constexpr std::string_view kTextFiles[] = {model::kTokenizerFile,        model::kTokenizerConfigFile, model::kSpecialTokensFile,
+                                           model::kGenerationConfigFile, model::kTemplateFile,        model::kTemplateJsonFile};
 
 struct Options {
   std::string source;
@@ -48,11 +51,11 @@ Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& opt
   files[std::string(model::kConfigFile)] = config.WriteIndented() + "\n";
   if (!plan.index.empty()) files[std::string(model::kIndexFile)] = plan.index + "\n";
   if (!file.source().is_gguf()) {
-    for (const std::string_view name : kTextFiles) {
-      const model::NamedFile found = file.source().checkpoint().File(name);
-      if (!found.name.empty()) files[std::string(name)] = std::string(found.text());
+    for (const model::NamedFile& each : file.source().checkpoint().files()) {
+      const bool text = std::find(std::begin(kTextFiles), std::end(kTextFiles), each.name) != std::end(kTextFiles);
+      if (text || each.name.starts_with(model::kTemplateFolder)) files[std::string(each.name)] = std::string(each.text());
     }
-    const Status readable = ToStatus(model::VocabularyOf(file.source(), file.config().vocab));
+    const Status readable = ToStatus(model::TokenizerSpecOf(file.source(), file.config().vocab));
     if (!files.contains(std::string(model::kTokenizerFile))) {
       note = "written without tokenizer: the source has none";
     } else if (!readable.ok()) {
@@ -61,9 +64,14 @@ Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& opt
     return files;
   }
   const auto tokenizer = [&file]() -> Result<SmallFiles> {
-    ASSIGN_OR_RETURN(const auto spec, model::VocabularyOf(file.source(), file.config().vocab));
-    ASSIGN_OR_RETURN(const std::string chat_template, model::ChatTemplateOf(file.source()));
-    return model::TokenizerFilesOf(spec, chat_template);
+    ASSIGN_OR_RETURN(const auto spec, model::TokenizerSpecOf(file.source(), file.config().vocab));
+    ASSIGN_OR_RETURN(const auto templates, model::ChatTemplatesOf(file.source()));
+    const bool only_one = templates.size() == 1 && templates.front().name == text::kDefaultTemplate;
+    ASSIGN_OR_RETURN(SmallFiles written, model::TokenizerFilesOf(spec, only_one ? templates.front().source : ""));
+    for (const text::NamedTemplate& each : templates) {
+      if (!only_one) written[model::TemplateFileOf(each.name)] = each.source;
+    }
+    return Result<SmallFiles>(std::move(written));
   }();
   if (tokenizer.ok()) {
     files.insert(tokenizer->begin(), tokenizer->end());

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <iterator>
 #include <map>
 
 #include "base/json.h"
@@ -72,12 +73,32 @@ void PrintModel(const model::ModelFile& file) {
               config.tied_head ? ", head tied to the embedding" : "", config.context_length);
 }
 
+std::string TokenizerWords(const text::TokenizerSpec& spec) {
+  constexpr const char* kKinds[] = {"BPE", "SentencePiece BPE", "unigram", "WordPiece", "word level"};
+  static_assert(std::size(kKinds) == std::variant_size_v<text::ModelSpec>);
+  const auto* bpe = std::get_if<text::BpeModel>(&spec.model);
+  const char* kind = bpe != nullptr && bpe->byte_level ? "byte-level BPE" : kKinds[spec.model.index()];
+  return fmt::format("{}, {} tokens", kind, spec.tokens.size());
+}
+
+std::string NamesOf(const model::ModelChat& chat) {
+  std::string names;
+  for (const std::string_view name : chat.templates.names()) names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
+}
+
 // A missing or unreadable one is said here; the model's weights may be fine all the same.
 void PrintText(const model::ModelSource& source, uint32_t vocab) {
-  const auto spec = model::VocabularyOf(source, vocab);
-  std::printf("tokenizer     %s\n", spec.ok() ? spec->pre_tokenizer.c_str() : spec.status().message().c_str());
-  const auto text = model::ChatTemplateOf(source);
-  std::printf("template      %s\n", !text.ok() ? text.status().message().c_str() : text->empty() ? "none" : "yes");
+  const auto spec = model::TokenizerSpecOf(source, vocab);
+  std::printf("tokenizer     %s\n", (spec.ok() ? TokenizerWords(*spec) : spec.status().message()).c_str());
+}
+
+// "default, tool_use", or what stands in for them.
+void PrintTemplates(const OpenedModel& model) {
+  const auto chat = OpenChat(model);
+  std::string text = chat.ok() ? NamesOf(*chat) : chat.status().message();
+  if (chat.ok() && chat->format != model::kOwnChatFormat) text = fmt::format("none; {} is used", chat->format);
+  std::printf("template      %s\n", text.c_str());
 }
 
 void PrintBytes(const model::ModelFile& file) {
@@ -114,7 +135,8 @@ Json Summary(const OpenedModel& model, const model::ModelFile& file) {
   for (const model::NamedFile& each : model.mapped.files()) {
     files.push_back(Json(Json::Object{{"name", Json(each.name)}, {"bytes", Json(uint64_t{each.bytes.size()})}}));
   }
-  const auto text = model::ChatTemplateOf(file.source());
+  const auto templates = model::ChatTemplatesOf(file.source());
+  const auto chat = OpenChat(model);
   return Json(Json::Object{{"ok", Json(true)},
                            {"file", Json(model.entry.file)},
                            {"format", Json(file.source().FormText())},
@@ -122,7 +144,8 @@ Json Summary(const OpenedModel& model, const model::ModelFile& file) {
                            {"family", Json(file.config().family)},
                            {"vocab", Json(uint64_t{file.config().vocab})},
                            {"context_length", Json(uint64_t{file.config().context_length})},
-                           {"template", Json(text.ok() && !text->empty())},
+                           {"template", Json(templates.ok() && !templates->empty())},
+                           {"chat_format", chat.ok() ? Json(chat->format) : Json()},
                            {"bytes_per_token", Json(parts.total())},
                            {"bytes_per_token_parts", bytes},
                            {"tensors", TensorsOf(file.source())}});
@@ -153,8 +176,9 @@ void PrintTensors(const model::ModelSource& source) {
 Status Inspect(const Options& options) {
   ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(options.model));
   if (options.chat_template) {
-    ASSIGN_OR_RETURN(const std::string text, model::ChatTemplateOf(model.source));
-    std::printf("%s\n", text.c_str());
+    ASSIGN_OR_RETURN(const auto chat, OpenChat(model));
+    ASSIGN_OR_RETURN(const std::string_view text, chat.templates.SourceFor({}));
+    std::printf("%s\n", std::string(text).c_str());
     return {};
   }
   const auto file = model::ModelFile::Parse(model.mapped.files());
@@ -166,6 +190,7 @@ Status Inspect(const Options& options) {
   PrintFiles(model);
   if (file.ok()) PrintModel(*file);
   if (file.ok()) PrintText(model.source, file->config().vocab);
+  if (file.ok()) PrintTemplates(model);
   PrintTypes(model.source);
   if (file.ok()) PrintBytes(*file);
   if (options.metadata && model.source.is_gguf()) PrintMetadata(model.source.gguf());

@@ -7,9 +7,9 @@
 
 #include "base/status.h"
 #include "cmd/store.h"
+#include "model/chat_template_source.h"
 #include "model/model_files.h"
 #include "model/model_source.h"
-#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace millrace::cmd {
@@ -24,6 +24,9 @@ struct OpenedModel {
 Result<OpenedModel> OpenModel(std::string_view name);
 
 Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizer(const OpenedModel& model);
-Result<text::ChatTemplate> OpenTemplate(const OpenedModel& model);
+// The same for models of which only the tokenizer is wanted: also a directory with a tokenizer.json and no weights, that file itself, and a GGUF
+// file without tensors.
+Result<std::shared_ptr<const text::Tokenizer>> OpenTokenizerOf(std::string_view name);
+Result<model::ModelChat> OpenChat(const OpenedModel& model);
 
 }  // namespace millrace::cmd

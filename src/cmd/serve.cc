@@ -11,6 +11,7 @@
 #include "cmd/commands.h"
 #include "cmd/engine_choice.h"
 #include "cmd/exit_code.h"
+#include "cmd/moment.h"
 #include "cmd/progress.h"
 #include "cmd/store.h"
 #include "cmd/validators.h"
@@ -233,6 +234,7 @@ void AddServe(CLI::App& app, int& exit_code) {
   command->add_option("--log-level", options->log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
+  AddNowOption(*command);
   command->add_option("--ready-fd", options->ready_fd,
                       "For programs: write the address to this descriptor once models are ready")
       ->check(CheckOpenDescriptor);  // here, before we open anything ourselves: the number would be one of ours

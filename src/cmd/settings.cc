@@ -119,10 +119,10 @@ void Settings::Attach() {
 
 void Settings::NameVariables(CLI::App& app) {
   app.fallthrough();  // --config may stand behind the command too
-  // The input of one command does not belong into an environment that all commands share.
+  // The input of one command does not belong into an environment that all commands share; the clock does.
   const bool own = app.get_name() == "template" || app.get_name() == "inspect";
   for (const CLI::Option* option : app.get_options([](CLI::Option* o) { return IsSetting(*o) && o->nonpositional(); })) {
-    if (!own) (*variables_)[option] = VariableName(option->get_single_name());
+    if (!own || option->get_single_name() == "now") (*variables_)[option] = VariableName(option->get_single_name());
   }
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) NameVariables(*command);
 }

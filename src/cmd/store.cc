@@ -229,7 +229,8 @@ Result<StoreEntry> ResolveModel(std::string_view name) {
   const fs::path path{std::string(name)};
   std::error_code ec;
   const bool looks_like_path = name.find('/') != std::string_view::npos || path.extension() == ".gguf" ||
-                               path.filename() == model::kConfigFile || name == "." || name == "..";
+                               path.filename() == model::kConfigFile || path.filename() == model::kTokenizerFile || name == "." ||
+                               name == "..";
   if (looks_like_path) {
     RETURN_IF_ERROR(CheckModelPath(path.string()));
     StoreEntry entry;

@@ -6,6 +6,7 @@
 
 #include "api/chat_request.h"
 #include "base/hash.h"
+#include "gateway/chat_input.h"
 #include "gateway/handlers.h"
 #include "gateway/reply.h"
 #include "ipc/segment.h"
@@ -23,6 +24,7 @@ struct ChatWork {
   ModelService* service = nullptr;
   std::shared_ptr<const ModelEntry> model;
   api::ChatRequest request;
+  text::ChatInput input;  // its prompt
   std::optional<text::StopMatcher> stops;
   ipc::HopClocks clocks;
   std::optional<Result<std::string>> prompt;
@@ -60,12 +62,6 @@ SamplingParams SamplingOf(const api::SamplingRequest& request, const SamplingDef
   params.ignore_eos = request.ignore_eos;
   params.top_logprobs = request.top_logprobs;
   return params;
-}
-
-size_t TextBytes(const api::ChatRequest& request) {
-  size_t sum = 0;
-  for (const api::ChatMessage& message : request.messages) sum += message.content.size() + message.reasoning.size() + 64;
-  return sum;
 }
 
 ipc::Submit SubmitOf(ChatWork& work, std::vector<TokenId> prompt) {
@@ -150,8 +146,7 @@ void TokenizePrompt(const ChatWorkPtr& work) {
   work->handlers->RunText(
       work->exchange, (*work->prompt)->size(),
       [work, most] {
-        const bool add_bos = work->model->vocabulary().add_bos();
-        work->tokens = work->model->Encode(**work->prompt, {.add_bos = add_bos, .parse_special = true, .max_tokens = most});
+        work->tokens = work->model->Encode(**work->prompt, {.add_prefix = true, .parse_special = true, .max_tokens = most});
       },
       [work] { AdmitChat(*work); });
 }
@@ -159,12 +154,8 @@ void TokenizePrompt(const ChatWorkPtr& work) {
 // Hop 4: messages become the text of a prompt.
 void RenderPrompt(const ChatWorkPtr& work) {
   work->handlers->RunText(
-      work->exchange, TextBytes(work->request),
-      [work] {
-        work->prompt =
-            work->model->Render(work->request.messages, work->request.add_generation_prompt, work->request.template_arguments);
-      },
-      [work] { TokenizePrompt(work); });
+      work->exchange, work->exchange->request().body.size(),
+      [work] { work->prompt = work->model->Render(std::move(work->input)); }, [work] { TokenizePrompt(work); });
 }
 
 }  // namespace
@@ -184,6 +175,10 @@ void Handlers::Chat(const ExchangePtr& exchange) {
   if (const auto error = CheckAgainstVocabulary(work->request.sampling, work->model->vocabulary())) {
     return RespondError(*exchange, *error);
   }
+  auto plan = PlanChat(std::move(work->request.prompt), *work->model);
+  if (!plan.ok()) return RespondError(*exchange, plan.error());
+  work->input = std::move(plan->input);
+  work->request.ignored.insert(work->request.ignored.end(), plan->ignored.begin(), plan->ignored.end());
   auto stops = text::StopMatcher::Create(work->request.stop);
   if (!stops.ok()) return RespondError(*exchange, api::Invalid("stop", stops.status().message()));
   work->stops = *std::move(stops);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "ipc/messages.h"
 #include "model/model_text.h"
 
@@ -13,8 +14,6 @@ constexpr uint32_t kDefaultContext = 8192;
 static_assert(model::kMaxModelFiles <= ipc::kMaxAttachFiles && model::kMaxModelFileName <= ipc::kMaxAttachFileName,
               "what can be opened can be given to a worker");
 static_assert(model::kMaxModelFileNames + 4 * model::kMaxModelFiles + 1024 <= ipc::kMaxAttachBytes);
-
-Json TextOf(const text::Vocabulary& vocabulary, std::optional<TokenId> id) { return id ? Json(vocabulary.Text(*id)) : Json(""); }
 
 }  // namespace
 
@@ -40,13 +39,12 @@ Result<std::shared_ptr<const ModelEntry>> ModelEntry::Open(const ModelOptions& o
 
 Status ModelEntry::TakeText(const model::ModelFile& file) {
   config_ = file.config();
-  ASSIGN_OR_RETURN(auto spec, model::VocabularyOf(file.source(), config_.vocab));
-  ASSIGN_OR_RETURN(auto vocabulary, text::Vocabulary::Build(std::move(spec)));
-  ASSIGN_OR_RETURN(tokenizer_, text::Tokenizer::Create(std::move(vocabulary)));
-  ASSIGN_OR_RETURN(std::string source, model::ChatTemplateOf(file.source()));
-  if (source.empty()) return {};
-  knows_developer_ = source.find("developer") != std::string::npos;
-  ASSIGN_OR_RETURN(template_, text::ChatTemplate::Parse(std::move(source)));
+  ASSIGN_OR_RETURN(const auto spec, model::TokenizerSpecOf(file.source(), config_.vocab));
+  ASSIGN_OR_RETURN(tokenizer_, text::Tokenizer::Create(spec));
+  const auto has_token = [this](std::string_view token) { return this->vocabulary().Find(token).has_value(); };
+  ASSIGN_OR_RETURN(chat_, model::ChatOf(file.source(), has_token));
+  if (chat_->format == model::kOwnChatFormat) return {};
+  LogWarning("{}: no chat template; conversations are written in the format '{}'", alias(), chat_->format);
   return {};
 }
 
@@ -62,40 +60,13 @@ Status ModelEntry::TakeSampling(const model::ModelSource& source) {
   return {};
 }
 
-Json ModelEntry::TemplateContext(std::span<const api::ChatMessage> messages, bool add_generation_prompt,
-                                 const Json::Object& arguments) const {
-  Json::Array list;
-  list.reserve(messages.size());
-  for (const api::ChatMessage& message : messages) {
-    Json item;
-    item.Set("role", message.role == "developer" && !knows_developer_ ? std::string("system") : message.role);
-    item.Set("content", message.content);
-    if (!message.name.empty()) item.Set("name", message.name);
-    if (!message.tool_call_id.empty()) item.Set("tool_call_id", message.tool_call_id);
-    if (!message.reasoning.empty()) item.Set("reasoning_content", message.reasoning);
-    list.push_back(std::move(item));
-  }
-  Json context;
-  context.Set("messages", std::move(list));
-  context.Set("tools", Json());  // templates test them with "if tools", and some with "is not none"
-  context.Set("documents", Json());
-  context.Set("add_generation_prompt", add_generation_prompt);
-  context.Set("bos_token", TextOf(vocabulary(), vocabulary().bos()));
-  context.Set("eos_token", TextOf(vocabulary(), vocabulary().eos()));
-  context.Set("unk_token", TextOf(vocabulary(), vocabulary().unk()));
-  context.Set("pad_token", TextOf(vocabulary(), vocabulary().pad()));
-  for (const auto& [key, value] : arguments) context.Set(key, value);
-  return context;
-}
-
-Result<std::string> ModelEntry::Render(std::span<const api::ChatMessage> messages, bool add_generation_prompt,
-                                       const Json::Object& arguments) const {
-  if (!template_) return Error(Code::kUnsupported, "the model '{}' has no chat template", alias());
-  auto text = template_->Render(TemplateContext(messages, add_generation_prompt, arguments));
-  // A template that ran out of its budget did so over this conversation: trying again would not help.
-  if (!text.ok() && text.status().code() == Code::kResourceExhausted) {
-    return Status(Code::kInvalidArgument, text.status().message());
-  }
+Result<std::string> ModelEntry::Render(text::ChatInput input) const {
+  ASSIGN_OR_RETURN(const text::ChatInput fitted, chat().Fit(std::move(input)));
+  auto text = chat().Render(fitted);
+  // A template that ran out of its budget did so over this conversation, and one that is not there will not come: trying again would not
+  // help.
+  const Code code = text.status().code();
+  if (code == Code::kResourceExhausted || code == Code::kNotFound) return Status(Code::kInvalidArgument, text.status().message());
   return text;
 }
 

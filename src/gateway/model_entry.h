@@ -10,14 +10,13 @@
 #include <string_view>
 #include <vector>
 
-#include "api/chat_request.h"
-#include "base/json.h"
 #include "base/status.h"
 #include "gateway/options.h"
+#include "model/chat_template_source.h"
 #include "model/config.h"
 #include "model/model_file.h"
 #include "model/model_files.h"
-#include "text/chat_template.h"
+#include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
 namespace millrace::gateway {
@@ -35,10 +34,13 @@ class ModelEntry {
   uint32_t context() const { return context_; }  // positions of one sequence
   const model::OpenedModelFiles& files() const { return *files_; }
 
-  // The conversation as the model wants to see it. kUnsupported when the model has no template; kInvalidArgument when the template
-  // refuses the conversation or needs more than its budget.
-  Result<std::string> Render(std::span<const api::ChatMessage> messages, bool add_generation_prompt,
-                             const Json::Object& arguments) const;
+  const text::ChatTemplates& chat() const { return chat_->templates; }
+  // "model": the model's own templates; else which format stands in for them.
+  std::string_view chat_format() const { return chat_->format; }
+
+  // The conversation as the model wants to see it, whichever of its forms the client used. kInvalidArgument when the template refuses the
+  // conversation or needs more than its budget.
+  Result<std::string> Render(text::ChatInput input) const;
 
   // `text` as tokens, special tokens recognised. More than `max_tokens` end the work early with kInvalidArgument.
   Result<std::vector<TokenId>> Encode(std::string_view text, const text::EncodeOptions& options) const {
@@ -50,16 +52,13 @@ class ModelEntry {
   ModelEntry() = default;
   Status TakeText(const model::ModelFile& file);
   Status TakeSampling(const model::ModelSource& source);
-  Json TemplateContext(std::span<const api::ChatMessage> messages, bool add_generation_prompt,
-                       const Json::Object& arguments) const;
 
   ModelOptions options_;
   std::optional<model::OpenedModelFiles> files_;
   model::ModelConfig config_;
   uint32_t context_ = 0;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
-  std::optional<text::ChatTemplate> template_;
-  bool knows_developer_ = false;  // the template tells the role "developer" from others
+  std::optional<model::ModelChat> chat_;
 };
 
 }  // namespace millrace::gateway

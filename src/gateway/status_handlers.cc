@@ -44,6 +44,7 @@ api::ModelCard CardOf(const ModelService& service) {
   card.created = service.created_s();
   card.state = ModelStateName(status.state);
   card.name = service.entry()->config().name;
+  card.chat_format = service.entry()->chat_format();
   card.context = status.context;
   card.trained_context = service.entry()->config().context_length;
   card.vocabulary = static_cast<uint32_t>(service.entry()->vocabulary().size());

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "api/text_endpoints.h"
+#include "gateway/chat_input.h"
 #include "gateway/handlers.h"
 #include "gateway/reply.h"
 
@@ -42,8 +43,9 @@ void Handlers::Tokenize(const ExchangePtr& exchange) {
   RunText(
       exchange, bytes,
       [model = service->entry(), request = std::move(parsed.value()), body] {
-        const auto tokens = model->Encode(request.content, {.add_bos = request.add_special && model->vocabulary().add_bos(),
-                                                            .parse_special = request.parse_special});
+        const auto tokens = model->Encode(
+            request.content,
+            {.add_prefix = request.add_special, .add_suffix = request.add_special, .parse_special = request.parse_special});
         *body = tokens.ok() ? Result<std::string>(TokensBody(*model, *tokens, request.with_pieces)) : tokens.status();
       },
       [exchange, body] {
@@ -80,14 +82,12 @@ void Handlers::ApplyTemplate(const ExchangePtr& exchange) {
   if (!parsed.ok()) return RespondError(*exchange, parsed.error());
   const ModelService* service = ChooseOrRefuse(exchange, parsed->model);
   if (service == nullptr) return;
-  size_t bytes = 0;
-  for (const api::ChatMessage& message : parsed->messages) bytes += message.content.size() + 64;
+  auto plan = PlanChat(std::move(parsed->prompt), *service->entry());
+  if (!plan.ok()) return RespondError(*exchange, plan.error());
   const auto prompt = std::make_shared<Result<std::string>>(std::string());
   RunText(
-      exchange, bytes,
-      [model = service->entry(), request = std::move(parsed.value()), prompt] {
-        *prompt = model->Render(request.messages, request.add_generation_prompt, request.template_arguments);
-      },
+      exchange, exchange->request().body.size(),
+      [model = service->entry(), input = std::move(plan->input), prompt]() mutable { *prompt = model->Render(std::move(input)); },
       [exchange, prompt] {
         if (prompt->ok()) return RespondJson(*exchange, api::WritePrompt(**prompt));
         api::ApiError error = api::FromStatus(prompt->status());

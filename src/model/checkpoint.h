@@ -45,6 +45,7 @@ class Checkpoint {
   std::string_view ShardOf(const weights::TensorView& tensor) const;
   // A file that was given to Parse; nothing: an empty name.
   NamedFile File(std::string_view name) const;
+  std::span<const NamedFile> files() const { return files_; }  // all that were given to Parse
 
  private:
   struct Raw {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/active_bytes.h"
+#include "model/chat_template_source.h"
 #include "model/model_text.h"
 #include "model/testing/golden.h"
 #include "text/vocabulary.h"
@@ -38,16 +39,18 @@ TEST_P(GoldenFiles, HaveAVocabularyATemplateAndCountedWeights) {
   const auto golden = testing::LoadGolden(Folder());
   ASSERT_TRUE(golden.ok()) << golden.status().message();
   const ModelFile& file = *golden->file;
-  auto spec = VocabularyOf(file.source(), file.config().vocab);
+  auto spec = TokenizerSpecOf(file.source(), file.config().vocab);
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   EXPECT_EQ(spec->end_of_sequence, (std::vector<TokenId>{0, 2}));
-  const auto vocabulary = text::Vocabulary::Build(*std::move(spec));
+  const auto vocabulary = text::Vocabulary::Build(*spec);
   ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
   EXPECT_EQ((*vocabulary)->size(), file.config().vocab);
   EXPECT_TRUE((*vocabulary)->IsEndOfSequence(2));
-  const auto chat_template = ChatTemplateOf(file.source());
-  ASSERT_TRUE(chat_template.ok()) << chat_template.status().message();
-  EXPECT_NE(chat_template->find("<|im_start|>"), std::string::npos);
+  const auto templates = ChatTemplatesOf(file.source());
+  ASSERT_TRUE(templates.ok()) << templates.status().message();
+  ASSERT_EQ(templates->size(), 1U);
+  EXPECT_EQ(templates->front().name, text::kDefaultTemplate);
+  EXPECT_NE(templates->front().source.find("<|im_start|>"), std::string::npos);
   uint64_t bytes = 0;
   for (const weights::TensorView& tensor : file.source().tensors()) {
     if (!tensor.name.starts_with("rope_f")) bytes += tensor.source_bytes();  // read once, into the configuration

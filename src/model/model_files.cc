@@ -18,8 +18,9 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxIndexBytes = size_t{64} << 20;
 constexpr size_t kMaxDirectoryEntries = 10'000;
 
-constexpr std::array<std::string_view, 7> kTextFiles = {
-    kConfigFile, kIndexFile, kTokenizerFile, kTokenizerConfigFile, kSpecialTokensFile, kGenerationConfigFile, kTemplateFile};
+constexpr std::array<std::string_view, 8> kTextFiles = {kConfigFile,          kIndexFile,         kTokenizerFile,
+                                                        kTokenizerConfigFile, kSpecialTokensFile, kGenerationConfigFile,
+                                                        kTemplateFile,        kTemplateJsonFile};
 
 // The names in a directory, sorted.
 Result<std::vector<std::string>> List(const std::string& path) {
@@ -76,6 +77,19 @@ Result<std::vector<std::string>> ShardsIn(const std::string& path, const std::ve
                [](const std::string& name) { return name.ends_with(kShardSuffix) && !name.starts_with('.'); });
   if (shards.empty()) return NotAModel(path, names, "*.safetensors");
   return shards;
+}
+
+// What lies in the folder of further chat templates, by names that begin with it.
+Result<std::vector<std::string>> TemplatesIn(const std::string& path) {
+  const std::string folder = path + "/" + std::string(kTemplateFolder);
+  std::error_code ec;
+  if (!fs::is_directory(folder, ec)) return std::vector<std::string>();
+  ASSIGN_OR_RETURN(const auto names, List(folder));
+  std::vector<std::string> templates;
+  for (const std::string& name : names) {
+    if (name.ends_with(kTemplateSuffix) && !name.starts_with('.')) templates.push_back(std::string(kTemplateFolder) + name);
+  }
+  return templates;
 }
 
 }  // namespace
@@ -148,6 +162,8 @@ Status OpenedModelFiles::AddDirectory() {
   for (const std::string_view name : kTextFiles) {
     if (Holds(present, name)) wanted.emplace_back(name);
   }
+  ASSIGN_OR_RETURN(const auto templates, TemplatesIn(path_));
+  wanted.insert(wanted.end(), templates.begin(), templates.end());
   size_t bytes = 0;
   for (const std::string& name : wanted) bytes += name.size();
   if (bytes > kMaxModelFileNames) {

@@ -33,6 +33,19 @@ class ModelFilesTest : public ::testing::Test {
   const fs::path folder_;
 };
 
+TEST_F(ModelFilesTest, TemplatesOfTheirFolder) {
+  Write("config.json");
+  Write("a.safetensors");
+  Write("chat_template.json");
+  fs::create_directories(folder_ / "additional_chat_templates" / "deeper");
+  for (const char* name : {"tool_use.jinja", "rag.jinja", ".hidden.jinja", "README.md"}) {
+    Write(std::string("additional_chat_templates/") + name);
+  }
+  EXPECT_EQ(Names(),
+            (std::vector<std::string>{"a.safetensors", "config.json", "chat_template.json", "additional_chat_templates/rag.jinja",
+                                      "additional_chat_templates/tool_use.jinja"}));
+}
+
 TEST_F(ModelFilesTest, OneFile) {
   Write("x.gguf", "GGUF!");
   const auto opened = OpenedModelFiles::Open((folder_ / "x.gguf").string());

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/json.h"
-#include "base/utf8.h"
 #include "model/tokenizer_json.h"
 #include "model/vocabulary_from_gguf.h"
 #include "weights/shown_text.h"
@@ -15,21 +14,14 @@ namespace millrace::model {
 
 namespace {
 
-constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
+constexpr Key kVocabKey{"", "vocab_size"};
 
-// The template of tokenizer_config.json; empty where there is none.
-Result<std::string> TemplateOfConfig(const Json& config) {
-  const Json* value = config.Find("chat_template");
-  if (value == nullptr || value->is_null()) return std::string();
-  if (value->is_string()) return value->as_string();
-  if (value->is_array()) {
-    for (const Json& item : value->items()) {
-      const Json* name = item.Find("name");
-      const Json* text = item.Find("template");
-      if (name != nullptr && *name == Json("default") && text != nullptr && text->is_string()) return text->as_string();
-    }
-  }
-  return Error(Code::kInvalidArgument, "'chat_template': expected a text, or a list with a template of the name 'default'");
+template <typename FileOf>
+TokenizerFiles TokenizerFilesIn(const FileOf& file_of) {
+  return {.tokenizer = file_of(kTokenizerFile),
+          .tokenizer_config = file_of(kTokenizerConfigFile),
+          .special_tokens = file_of(kSpecialTokensFile),
+          .generation_config = file_of(kGenerationConfigFile)};
 }
 
 // A number between `low` and `high`.
@@ -50,42 +42,35 @@ Result<std::optional<float>> FloatIn(const Json& config, std::string_view key, d
 
 }  // namespace
 
-Result<text::VocabularySpec> VocabularyOf(const ModelSource& source, std::optional<uint32_t> vocab) {
+Result<text::TokenizerSpec> TokenizerSpecOf(const ModelSource& source, std::optional<uint32_t> vocab) {
   if (source.is_gguf()) {
-    if (vocab) return VocabularyFromGguf(source.gguf(), *vocab);
+    if (vocab) return TokenizerSpecFromGguf(source.gguf(), *vocab);
     ASSIGN_OR_RETURN(const auto tokens, source.gguf().GetStringArray("tokenizer.ggml.tokens"));
-    return VocabularyFromGguf(source.gguf(), static_cast<uint32_t>(std::min<uint64_t>(tokens.size(), UINT32_MAX)));
+    return TokenizerSpecFromGguf(source.gguf(), static_cast<uint32_t>(std::min<uint64_t>(tokens.size(), UINT32_MAX)));
   }
   const Checkpoint& checkpoint = source.checkpoint();
-  ASSIGN_OR_RETURN(const Metadata metadata, source.ReadMetadata());
-  constexpr Key kVocab{"", "vocab_size"};
   if (!vocab) {
-    ASSIGN_OR_RETURN(vocab, metadata.U32(kVocab));
+    ASSIGN_OR_RETURN(const Metadata metadata, source.ReadMetadata());
+    ASSIGN_OR_RETURN(vocab, metadata.U32(kVocabKey));
   }
-  const TokenizerFiles files{.tokenizer = checkpoint.File(kTokenizerFile),
-                             .tokenizer_config = checkpoint.File(kTokenizerConfigFile),
-                             .special_tokens = checkpoint.File(kSpecialTokensFile),
-                             .generation_config = checkpoint.File(kGenerationConfigFile)};
-  return VocabularyFromTokenizerJson(files, checkpoint.config().Find("eos_token_id"), *vocab);
+  return TokenizerSpecFromJson(TokenizerFilesIn([&](std::string_view name) { return checkpoint.File(name); }),
+                               checkpoint.config().Find("eos_token_id"), vocab);
 }
 
-Result<std::string> ChatTemplateOf(const ModelSource& source) {
-  if (source.is_gguf()) return ChatTemplateFromGguf(source.gguf());
-  NamedFile file = source.checkpoint().File(kTemplateFile);
-  std::string text(file.text());
-  if (file.name.empty()) {
-    file = source.checkpoint().File(kTokenizerConfigFile);
-    ASSIGN_OR_RETURN(const Json config, ParseSmallJson(file));
-    auto found = TemplateOfConfig(config);
-    if (!found.ok()) return found.status().Within(file.name);
-    text = *std::move(found);
+Result<text::TokenizerSpec> TokenizerSpecOfFiles(std::span<const NamedFile> files) {
+  const auto find = [files](std::string_view name) {
+    for (const NamedFile& file : files) {
+      if (file.name == name) return file;
+    }
+    return NamedFile{};
+  };
+  ASSIGN_OR_RETURN(const Json config, ParseSmallJson(find(kConfigFile)));
+  std::optional<uint32_t> rows;
+  if (config.is_object()) {
+    ASSIGN_OR_RETURN(const Metadata metadata, Metadata::Of(config));
+    if (const auto vocab = metadata.U32(kVocabKey); vocab.ok()) rows = *vocab;
   }
-  if (text.size() > kMaxTemplateBytes) {
-    return Error(Code::kResourceExhausted, "{}: a chat template of {} bytes, expected at most {}", file.name, text.size(),
-                 kMaxTemplateBytes);
-  }
-  if (!Utf8IsValid(text)) return Error(Code::kInvalidArgument, "{}: expected UTF-8, found ill-formed bytes", file.name);
-  return text;
+  return TokenizerSpecFromJson(TokenizerFilesIn(find), config.Find("eos_token_id"), rows);
 }
 
 Result<SamplingHints> SamplingOf(const ModelSource& source) {

@@ -1,23 +1,24 @@
-// What a model's files say about text, whichever form they have: vocabulary, chat template, and how its maker samples.
+// What a model's files say about text, whichever form they have: vocabulary, and how its maker samples. Chat templates are in
+// chat_template_source.h.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <span>
 
 #include "base/status.h"
 #include "model/model_source.h"
-#include "text/vocabulary.h"
+#include "model/named_file.h"
+#include "text/tokenizer_spec.h"
 
 namespace millrace::model {
 
 // tokenizer.ggml.* of a GGUF file, tokenizer.json of a directory; text::Vocabulary::Build checks what is inside. `vocab` is the number of
 // rows of the embedding; nothing: as many as the file has tokens (for files without weights). kNotFound without a tokenizer.
-Result<text::VocabularySpec> VocabularyOf(const ModelSource& source, std::optional<uint32_t> vocab);
+Result<text::TokenizerSpec> TokenizerSpecOf(const ModelSource& source, std::optional<uint32_t> vocab);
 
-// Empty when there is none. A directory has it in chat_template.jinja, else in tokenizer_config.json, as one text or as a list of which
-// "default" counts. At most 1 MiB.
-Result<std::string> ChatTemplateOf(const ModelSource& source);
+// Of a directory without weights: tokenizer.json and the small files beside it. config.json may be missing; it says how many rows there are.
+Result<text::TokenizerSpec> TokenizerSpecOfFiles(std::span<const NamedFile> files);
 
 // generation_config.json; absent where the file or the member is.
 struct SamplingHints {

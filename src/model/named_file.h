@@ -8,7 +8,7 @@
 namespace millrace::model {
 
 struct NamedFile {
-  std::string_view name;  // without directory
+  std::string_view name;  // in the directory of the model
   std::span<const std::byte> bytes;
 
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
@@ -23,5 +23,8 @@ inline constexpr std::string_view kTokenizerConfigFile = "tokenizer_config.json"
 inline constexpr std::string_view kSpecialTokensFile = "special_tokens_map.json";
 inline constexpr std::string_view kGenerationConfigFile = "generation_config.json";
 inline constexpr std::string_view kTemplateFile = "chat_template.jinja";
+inline constexpr std::string_view kTemplateJsonFile = "chat_template.json";
+inline constexpr std::string_view kTemplateFolder = "additional_chat_templates/";  // of the model's directory
+inline constexpr std::string_view kTemplateSuffix = ".jinja";
 
 }  // namespace millrace::model

@@ -7,7 +7,9 @@
 
 #include "model/model_text.h"
 #include "model/testing/checkpoint_image.h"
-#include "text/named_pretokenizer.h"
+#include "model/tokenizer_writer.h"
+#include "text/spec_fingerprint.h"
+#include "text/tokenizer.h"
 
 namespace millrace::model {
 namespace {
@@ -21,11 +23,11 @@ struct Image {
   std::string vocab = R"({"a":0,"b":1,"ab":2,"<|im_end|>":3})";
   std::string merges = R"(["a b"])";
   std::string model = R"("type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":"","byte_fallback":false)";
-  std::string added = R"([{"id":3,"content":"<|im_end|>","special":true},{"id":5,"content":"<tool>","special":false}])";
+  std::string added = R"([{"id":3,"content":"<|im_end|>","special":true},{"id":4,"content":"<tool>","special":false}])";
   std::string pre = R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":true})";
   std::string rest = "";
   std::string config = R"({"eos_token":"<|im_end|>","bos_token":{"content":"<tool>"},"pad_token":null})";
-  std::string special = R"({"pad_token":"a"})";
+  std::string special = R"({"pad_token":"<|im_end|>"})";
   std::string generation = R"({"eos_token_id":[3,2]})";
 
   std::string Tokenizer() const {
@@ -34,40 +36,58 @@ struct Image {
   }
 };
 
-Result<text::VocabularySpec> Read(const Image& image, uint32_t vocab = 8, const Json* config_eos = nullptr) {
+Result<text::TokenizerSpec> Read(const Image& image, std::optional<uint32_t> vocab = 8, const Json* config_eos = nullptr) {
   const std::string tokenizer = image.Tokenizer();
   const auto file = [](std::string_view name, const std::string& bytes) {
     return bytes.empty() ? NamedFile{} : NamedFile{name, std::as_bytes(std::span(bytes))};
   };
-  return VocabularyFromTokenizerJson({.tokenizer = file(kTokenizerFile, tokenizer),
-                                      .tokenizer_config = file(kTokenizerConfigFile, image.config),
-                                      .special_tokens = file(kSpecialTokensFile, image.special),
-                                      .generation_config = file(kGenerationConfigFile, image.generation)},
-                                     config_eos, vocab);
+  return TokenizerSpecFromJson({.tokenizer = file(kTokenizerFile, tokenizer),
+                                .tokenizer_config = file(kTokenizerConfigFile, image.config),
+                                .special_tokens = file(kSpecialTokensFile, image.special),
+                                .generation_config = file(kGenerationConfigFile, image.generation)},
+                               config_eos, vocab);
+}
+
+void ExpectOneMerge(const text::TokenizerSpec& spec) {
+  const auto& merges = std::get<text::BpeModel>(spec.model).merges;
+  ASSERT_EQ(merges.size(), 1U);
+  EXPECT_EQ(merges[0].both, "ab");
+  EXPECT_EQ(merges[0].left_bytes, 1U);
 }
 
 TEST(TokenizerJson, FillsTheSpecification) {
   const auto spec = Read({});
   ASSERT_TRUE(spec.ok()) << spec.status().message();
-  EXPECT_EQ(spec->tokens, (std::vector<std::string>{"a", "b", "ab", "<|im_end|>", "", "<tool>", "", ""}));
+  EXPECT_EQ(spec->tokens, (std::vector<std::string>{"a", "b", "ab", "<|im_end|>", "<tool>", "", "", ""}));
   EXPECT_EQ(spec->token_types,
             (std::vector<TokenType>{TokenType::kNormal, TokenType::kNormal, TokenType::kNormal, TokenType::kControl,
-                                    TokenType::kUnused, TokenType::kUserDefined, TokenType::kUnused, TokenType::kUnused}));
-  EXPECT_EQ(spec->merges, (std::vector<std::string>{"a b"}));
-  EXPECT_EQ(spec->pre_tokenizer, "gpt-2");
+                                    TokenType::kUserDefined, TokenType::kUnused, TokenType::kUnused, TokenType::kUnused}));
+  ExpectOneMerge(*spec);
   EXPECT_EQ(spec->eos, 3);
-  EXPECT_EQ(spec->bos, 5);
-  EXPECT_EQ(spec->pad, 0);
+  EXPECT_EQ(spec->bos, 4);
+  EXPECT_EQ(spec->pad, 3);
   EXPECT_FALSE(spec->unk);
-  EXPECT_FALSE(spec->add_bos);
+  EXPECT_TRUE(spec->prefix.empty());
   EXPECT_EQ(spec->end_of_sequence, (std::vector<TokenId>{2, 3}));
-  EXPECT_TRUE(text::Vocabulary::Build(*spec).ok());
+  ASSERT_EQ(spec->added.size(), 2U);
+  EXPECT_TRUE(spec->added[0].in_model);
+  EXPECT_FALSE(spec->added[0].normalized);
+  EXPECT_FALSE(spec->added[1].in_model);
+  EXPECT_TRUE(spec->added[1].normalized);
+  EXPECT_TRUE(std::get<text::BpeModel>(spec->model).byte_level);
+  EXPECT_TRUE(text::Tokenizer::Create(*spec).ok());
+}
+
+TEST(TokenizerJson, WithoutRowsTheFileSaysHowManyThereAre) {
+  const auto spec = Read({}, std::nullopt);
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->tokens.size(), 5U);
 }
 
 TEST(TokenizerJson, MergesMayBePairs) {
   const auto spec = Read({.merges = R"([["a","b"]])"});
   ASSERT_TRUE(spec.ok()) << spec.status().message();
-  EXPECT_EQ(spec->merges, (std::vector<std::string>{"a b"}));
+  ExpectOneMerge(*spec);
 }
 
 TEST(TokenizerJson, EndsOfConfigJsonWhereThereIsNoGenerationConfig) {
@@ -81,42 +101,103 @@ TEST(TokenizerJson, EndsOfConfigJsonWhereThereIsNoGenerationConfig) {
   EXPECT_EQ(silent->end_of_sequence, (std::vector<TokenId>{3}));  // known to end a turn
 }
 
-TEST(TokenizerJson, BeginningOfSequence) {
-  const std::string processor =
-      R"(,"post_processor":{"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"TemplateProcessing","single":)"
-      R"([{"SpecialToken":{"id":"<tool>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}]}]})";
-  const auto by_processor = Read({.rest = processor});
-  ASSERT_TRUE(by_processor.ok()) << by_processor.status().message();
-  EXPECT_TRUE(by_processor->add_bos);
-  EXPECT_EQ(by_processor->bos, 5);
-  const auto overruled = Read({.rest = processor, .config = R"({"add_bos_token":false})"});
-  ASSERT_TRUE(overruled.ok()) << overruled.status().message();
-  EXPECT_FALSE(overruled->add_bos);
-  const auto by_config = Read({.config = R"({"add_bos_token":true,"bos_token":"a"})"});
-  ASSERT_TRUE(by_config.ok()) << by_config.status().message();
-  EXPECT_TRUE(by_config->add_bos);
+TEST(TokenizerJson, WhatComesAroundAText) {
+  const auto around = [](const std::string& processor, const std::string& config) {
+    const auto spec = Read({.rest = processor.empty() ? "" : R"(,"post_processor":)" + processor, .config = config});
+    EXPECT_TRUE(spec.ok()) << spec.status().message();
+    return std::pair(spec->prefix, spec->suffix);
+  };
+  using Ids = std::vector<TokenId>;
+  const std::string templated =
+      R"({"type":"Sequence","processors":[{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":false},)"
+      R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"B","type_id":0}},{"Sequence":{"id":"A","type_id":0}},)"
+      R"({"SpecialToken":{"id":"E","type_id":0}}],"pair":[],"special_tokens":{"B":{"id":"B","ids":[4,3],"tokens":["x","y"]},)"
+      R"("E":{"id":"E","ids":[2],"tokens":["ab"]}}}]})";
+  EXPECT_EQ(around(templated, ""), std::pair(Ids({4, 3}), Ids({2})));
+  // Beside a tokenizer.json these flags mean nothing.
+  EXPECT_EQ(around(templated, R"({"add_bos_token":false})"), std::pair(Ids({4, 3}), Ids({2})));
+  EXPECT_EQ(around("", R"({"add_bos_token":true,"bos_token":"<tool>"})"), std::pair(Ids(), Ids()));
+  EXPECT_EQ(around(R"({"type":"BertProcessing","sep":["b",1],"cls":["a",0]})", ""), std::pair(Ids({0}), Ids({1})));
+  EXPECT_EQ(
+      around(R"({"type":"RobertaProcessing","sep":["b",1],"cls":["a",0],"trim_offsets":true,"add_prefix_space":false})", ""),
+      std::pair(Ids({0}), Ids({1})));
 }
 
-TEST(TokenizerJson, PreTokenizersByTheirPatterns) {
-  const auto sequence = [](const std::string& step) {
-    return R"({"type":"Sequence","pretokenizers":[)" + step + R"(,{"type":"ByteLevel","add_prefix_space":false,"use_regex":)" +
-           (step.find("Digits") != std::string::npos ? "true" : "false") + "}]}";
-  };
-  const std::string split =
-      R"({"type":"Split","behavior":"Isolated","invert":false,"pattern":{"Regex":"(?i:'s|'t|'re|'ve|'m|'ll|'d)|)"
-      R"([^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}@| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}})";
-  const auto with = [&](const std::string& digits) {
-    std::string text = split;
-    return text.replace(text.find('@'), 1, digits);
-  };
-  const std::string whole = R"("type":"BPE","ignore_merges":true)";
-  EXPECT_EQ(Read({.pre = sequence(R"({"type":"Digits","individual_digits":true})")})->pre_tokenizer, "smollm");
-  EXPECT_EQ(Read({.pre = sequence(with(""))})->pre_tokenizer, "qwen2");
-  EXPECT_EQ(Read({.pre = sequence(with("{1,3}"))})->pre_tokenizer, "dbrx");
-  EXPECT_EQ(Read({.model = whole, .pre = sequence(with("{1,3}"))})->pre_tokenizer, "llama-bpe");
-  const auto unknown = Read({.pre = sequence(with("{1,2}"))});
-  EXPECT_EQ(unknown.status().code(), Code::kUnsupported);
-  EXPECT_NE(unknown.status().message().find(R"(\p{N}{1,2}|)"), std::string::npos) << unknown.status().message();
+TEST(TokenizerJson, TokenizerConfigAddsAndChangesTokens) {
+  const auto spec = Read({.config = R"({"eos_token":"b","mask_token":{"content":"[M]","lstrip":true},)"
+                                    R"("added_tokens_decoder":{"3":{"content":"<|im_end|>","rstrip":true,"special":true}},)"
+                                    R"("additional_special_tokens":["<x>"],"clean_up_tokenization_spaces":true})"});
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->eos, 1);
+  EXPECT_EQ(spec->token_types[1], TokenType::kControl);
+  EXPECT_EQ(spec->tokens[5], "[M]");
+  EXPECT_EQ(spec->tokens[6], "<x>");
+  EXPECT_TRUE(spec->added[0].rstrip);
+  EXPECT_FALSE(spec->clean_up_spaces);  // `transformers` passes it over for BPE
+  EXPECT_EQ(Read({.config = R"({"pad_token":"1","mask_token":"2","cls_token":"3","sep_token":"4"})"}).status().message(),
+            "tokenizer_config.json: 'mask_token': '2': id 8, expected a whole number below 8, the rows of the embedding");
+}
+
+// Files of every model and step: what is read is written, and read again the same.
+TEST(TokenizerJson, IsWrittenAsItIsRead) {
+  const std::string split = R"({"type":"Split","pattern":{"Regex":"\\d+"},"behavior":"MergedWithNext","invert":true})";
+  const std::string steps =
+      R"({"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Whitespace"},{"type":"BertPreTokenizer"},)" +
+      split +
+      R"(,{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":false},{"type":"Punctuation"}]},)"
+      R"({"type":"CharDelimiterSplit","delimiter":"-"},{"type":"Metaspace","replacement":"▁","add_prefix_space":false,"prepend_scheme":"never"}]})";
+  const std::string normalizers =
+      R"(,"normalizer":{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Lowercase"},{"type":"StripAccents"},{"type":"Nmt"},)"
+      R"({"type":"Strip","strip_left":true,"strip_right":false},{"type":"Replace","pattern":{"String":"x"},"content":"y"},)"
+      R"({"type":"Prepend","prepend":"▁"},{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":false,)"
+      R"("strip_accents":null,"lowercase":false}]})";
+  const std::string decoders =
+      R"(,"decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},)"
+      R"({"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":2},{"type":"Metaspace","replacement":"_","prepend_scheme":"first"}]})";
+  const std::string bpe =
+      R"("type":"BPE","unk_token":"a","byte_fallback":true,"fuse_unk":true,"ignore_merges":true,"end_of_word_suffix":"</w>")";
+  const std::string pairs = R"([["a","b"]])";
+  const std::string none = R"([])";
+  const std::vector<Image> images = {
+      {},
+      {.rest = R"(,"decoder":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true})"},
+      {.merges = pairs, .model = bpe, .pre = steps, .rest = normalizers + decoders},
+      {.model = R"("type":"WordLevel","unk_token":"b")",
+       .pre = "null",
+       .rest = R"(,"decoder":{"type":"BPEDecoder","suffix":"</w>"})"},
+      {.model = R"("type":"WordPiece","unk_token":"a","continuing_subword_prefix":"#","max_input_chars_per_word":7)",
+       .pre = "null",
+       .rest = R"(,"decoder":{"type":"WordPiece","prefix":"##","cleanup":false})",
+       .config = R"({"clean_up_tokenization_spaces":true})"},
+      {.vocab = R"([["<unk>",0.0],["a",-1.1000000000000001],["b",-2.75],["<|im_end|>",0]])",
+       .model = R"("type":"Unigram","unk_id":0,"byte_fallback":false)",
+       .pre = "null"}};
+  for (const Image& image : images) {
+    const auto spec = Read(image);
+    ASSERT_TRUE(spec.ok()) << spec.status().message();
+    const auto files = TokenizerFilesOf(*spec, "");
+    ASSERT_TRUE(files.ok()) << files.status().message();
+    const auto file = [&](std::string_view name) {
+      return NamedFile{name, std::as_bytes(std::span(files->at(std::string(name))))};
+    };
+    const auto again = TokenizerSpecFromJson({.tokenizer = file(kTokenizerFile),
+                                              .tokenizer_config = file(kTokenizerConfigFile),
+                                              .special_tokens = {},
+                                              .generation_config = file(kGenerationConfigFile)},
+                                             nullptr, 8);
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(text::SpecFingerprint(*spec, spec->end_of_sequence), text::SpecFingerprint(*again, again->end_of_sequence))
+        << files->at("tokenizer.json");
+  }
+}
+
+TEST(TokenizerJson, WhatTheFileCannotTellIsNotWritten) {
+  auto spec = *Read({});
+  spec.normalizers = {text::SentencePieceSpaces{true}};
+  EXPECT_EQ(TokenizerFilesOf(spec, "").status().message(),
+            "SentencePiece's removal of extra spaces, which tokenizer.json cannot tell");
+  spec.normalizers = {text::CompiledRules{"x", false}};
+  EXPECT_EQ(TokenizerFilesOf(spec, "").status().code(), Code::kUnsupported);
 }
 
 TEST(TokenizerJson, RefusesWithTheReason) {
@@ -127,33 +208,47 @@ TEST(TokenizerJson, RefusesWithTheReason) {
     EXPECT_EQ(spec.status().code(), code) << spec.status().message();
   };
   const Code loss = Code::kDataLoss;
-  says({.model = R"("type":"Unigram")"}, "tokenizer.json: 'model.type': \"Unigram\" is not supported, expected \"BPE\"");
-  says({.model = R"("type":"BPE","byte_fallback":true)"}, "'model.byte_fallback': true");
+  const std::string level = R"({"type":"ByteLevel","add_prefix_space":false})";
+  says({.model = R"("type":"Morse")"},
+       "tokenizer.json: 'pre_tokenizer': ByteLevel with a model of the type 'Morse', expected BPE");
+  says({.model = R"("type":"Morse")", .pre = "null"},
+       "tokenizer.json: 'model.type': \"Morse\" is not supported, expected BPE, Unigram, WordPiece or WordLevel");
   says({.model = R"("type":"BPE","dropout":0.1)"}, "'model.dropout': 0.1");
-  says({.model = R"("type":"BPE","end_of_word_suffix":"</w>")"}, "'model.end_of_word_suffix'");
   says({.model = R"("type":"BPE","byte_fallback":1)"}, "'model.byte_fallback': expected true or false", Code::kInvalidArgument);
-  says({.pre = R"({"type":"Metaspace"})"}, "'pre_tokenizer': {\"type\":\"Metaspace\"} is not supported");
-  says({.pre = "null"}, "'pre_tokenizer': expected ByteLevel");
-  says({.pre = R"({"type":"ByteLevel","add_prefix_space":true})"}, "'pre_tokenizer.add_prefix_space'");
-  says({.rest = R"(,"normalizer":{"type":"Lowercase"})"}, "'normalizer': {\"type\":\"Lowercase\"}");
-  says({.rest = R"(,"post_processor":{"type":"BertProcessing"})"}, "'post_processor'");
+  says({.model = R"("type":"BPE","unk_token":"?")", .pre = "null"},
+       "'model.unk_token': \"?\", expected a token of 'model.vocab'");
+  says({.model = R"("type":"WordLevel")", .pre = "null"}, "'model.unk_token': missing");
+  says({.pre = R"({"type":"UnicodeScripts"})"}, "'pre_tokenizer': {\"type\":\"UnicodeScripts\"} is not supported");
+  says({.pre = R"({"type":"Metaspace"})"}, "'pre_tokenizer.replacement': missing, expected a string", loss);
+  says({.pre = R"({"type":"Metaspace","replacement":"▁","add_prefix_space":false,"prepend_scheme":"first"})"},
+       "'pre_tokenizer.add_prefix_space': false, expected what prepend_scheme says", loss);
+  says({.pre = R"({"type":"Sequence","pretokenizers":[)" + level +
+               R"(,{"type":"Split","pattern":{"Regex":"x"},"behavior":"Odd","invert":false}]})"},
+       "'pre_tokenizer.pretokenizers[1].behavior': \"Odd\", expected Removed", loss);
+  says({.pre = R"({"pretokenizers":[]})"}, "'pre_tokenizer.type': missing", loss);
+  says({.rest = R"(,"normalizer":{"type":"ByteLevel"})"},
+       "'normalizer': {\"type\":\"ByteLevel\"} is not supported, expected ByteLevel as");
+  says({.rest = R"(,"normalizer":{"type":"Precompiled","precompiled_charsmap":"A"})"}, "expected base64", loss);
+  says({.rest = R"(,"decoder":{"type":"CTC"})"}, "'decoder': {\"type\":\"CTC\"} is not supported");
+  says({.rest = R"(,"decoder":{"type":"Replace","pattern":{"Regex":"a"},"content":""})"}, "expected a Replace of a \"String\"");
+  says({.rest = R"(,"post_processor":{"type":"BertProcessing"})"}, "'post_processor.cls': missing", loss);
+  says({.rest = R"(,"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B","type_id":0}}]})"},
+       "expected the text once, as sequence A");
   says({.vocab = R"({"a":9})"}, "tokenizer.json: token 'a': 'model.vocab': id 9, expected a whole number below 8", loss);
   says({.vocab = R"({"a":-1})"}, "id -1", loss);
   says({.vocab = R"({"a":0,"b":0})"}, "id 0 is that of two tokens, 'a' and 'b'", loss);
   says({.vocab = "[]"}, "'model.vocab': expected an object", loss);
   says({.merges = R"(["ab"])"}, "merge 0", loss);
-  says({.merges = R"([["a b","c"]])"}, "merge 0", loss);
   says({.merges = R"([["a"]])"}, "merge 0", loss);
+  says({.merges = R"([["a","b"],"a b"])"}, "merge 1", loss);
   says({.merges = "{}"}, "'model.merges': expected an array", loss);
-  says({.added = R"([{"id":3,"content":"x","special":true}])"}, "id 3 is that of two tokens", loss);
-  says({.added = R"([{"id":4,"content":"x","lstrip":true}])"}, "'added_tokens' 'x': lstrip is not supported");
-  says({.added = R"([{"content":"x"}])"}, "'added_tokens': expected an id and a content", loss);
-  says({.config = R"({"eos_token":"<none>"})"}, "tokenizer_config.json: 'eos_token': '<none>' is no token of tokenizer.json",
-       loss);
-  says({.config = R"({"add_bos_token":true})"}, "'add_bos_token': set, but there is no bos_token", loss);
+  says({.added = R"([{"id":3,"content":"x","special":true}])"},
+       "the file says id 3, which `tokenizers` does not follow: it gives 4");
+  says({.added = R"([{"content":"x"}])"}, "'added_tokens': expected an id", loss);
+  says({.added = R"([{"id":4}])"}, "'added_tokens': expected a content", loss);
   says({.config = "["}, "tokenizer_config.json: JSON", Code::kInvalidArgument);
   says({.generation = R"({"eos_token_id":8})"}, "generation_config.json: 'eos_token_id': id 8", loss);
-  EXPECT_EQ(VocabularyFromTokenizerJson({}, nullptr, 8).status().message(), "tokenizer.json: missing");
+  EXPECT_EQ(TokenizerSpecFromJson({}, nullptr, 8).status().message(), "tokenizer.json: missing");
 }
 
 // Of a directory that holds nothing else of interest.
@@ -165,20 +260,6 @@ auto OfDirectory(std::map<std::string, std::string> texts, Reader reader) {
   const auto source = ModelSource::Parse(FilesOf(directory));
   EXPECT_TRUE(source.ok()) << source.status().message();
   return reader(*source);
-}
-
-TEST(ModelText, ChatTemplates) {
-  const auto found = [](std::map<std::string, std::string> texts) { return OfDirectory(std::move(texts), ChatTemplateOf); };
-  EXPECT_EQ(found({}).value(), "");
-  const std::string config = "tokenizer_config.json";
-  EXPECT_EQ(found({{config, R"({"chat_template":"one"})"}}).value(), "one");
-  EXPECT_EQ(found({{config, R"({"chat_template":[{"name":"tool","template":"t"},{"name":"default","template":"d"}]})"}}).value(),
-            "d");
-  EXPECT_EQ(found({{config, R"({"chat_template":"one"})"}, {"chat_template.jinja", "two"}}).value(), "two");
-  EXPECT_EQ(found({{config, R"({"chat_template":[{"name":"tool","template":"t"}]})"}}).status().message(),
-            "tokenizer_config.json: 'chat_template': expected a text, or a list with a template of the name 'default'");
-  EXPECT_EQ(found({{"chat_template.jinja", "a\xff"}}).status().code(), Code::kInvalidArgument);
-  EXPECT_EQ(found({{"chat_template.jinja", std::string((1 << 20) + 1, 'x')}}).status().code(), Code::kResourceExhausted);
 }
 
 TEST(ModelText, SamplingOfTheGenerationConfig) {

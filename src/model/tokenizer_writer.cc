@@ -1,21 +1,25 @@
 #include "model/tokenizer_writer.h"
 
-#include <set>
+#include <algorithm>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "model/named_file.h"
-#include "text/named_pretokenizer.h"
+#include "model/tokenizer_writer_steps.h"
+#include "text/vocabulary.h"
 
 namespace millrace::model {
 
 namespace {
 
+using text::TokenizerSpec;
 using text::TokenType;
-using text::VocabularySpec;
 
-TokenType TypeOf(const VocabularySpec& spec, size_t id) {
+TokenType TypeOf(const TokenizerSpec& spec, size_t id) {
   return spec.token_types.empty() ? TokenType::kNormal : spec.token_types[id];
 }
 
@@ -23,99 +27,199 @@ bool IsAdded(TokenType type) {
   return type == TokenType::kControl || type == TokenType::kUnknown || type == TokenType::kUserDefined;
 }
 
-Json AddedToken(size_t id, const std::string& content, TokenType type) {
-  return Json(Json::Object{{"id", Json(uint64_t{id})},
-                           {"content", Json(content)},
-                           {"single_word", Json(false)},
-                           {"lstrip", Json(false)},
-                           {"rstrip", Json(false)},
-                           {"normalized", Json(false)},
-                           {"special", Json(type != TokenType::kUserDefined)}});
-}
-
-Json ByteLevel() {
-  return Json(Json::Object{
-      {"type", Json("ByteLevel")}, {"add_prefix_space", Json(false)}, {"trim_offsets", Json(true)}, {"use_regex", Json(false)}});
-}
-
-Json PreTokenizerOf(const text::NamedPreTokenizer::Stages& stages) {
-  Json::Array steps;
-  for (const std::string& pattern : stages.patterns) {
-    steps.push_back(Json(Json::Object{{"type", Json("Split")},
-                                      {"pattern", Json(Json::Object{{"Regex", Json(pattern)}})},
-                                      {"behavior", Json("Isolated")},
-                                      {"invert", Json(false)}}));
+// What the file says of each row.
+class Rows {
+ public:
+  explicit Rows(const TokenizerSpec& spec) : spec_(spec), flags_(spec.tokens.size()) {
+    for (size_t id = 0; id < flags_.size(); ++id) flags_[id].id = static_cast<TokenId>(id);
+    for (const text::AddedToken& token : spec.added) flags_[static_cast<size_t>(token.id)] = token;
+    tail_ = FindTail();
   }
-  steps.push_back(ByteLevel());
-  return Json(Json::Object{{"type", Json("Sequence")}, {"pretokenizers", Json(std::move(steps))}});
-}
 
-// The beginning of sequence before the text, where the model expects it.
-Json PostProcessorOf(const VocabularySpec& spec) {
-  if (!spec.add_bos || !spec.bos) return ByteLevel();
-  const std::string& bos = spec.tokens[static_cast<size_t>(*spec.bos)];
-  const auto special = [&bos] {
-    return Json(Json::Object{{"SpecialToken", Json(Json::Object{{"id", Json(bos)}, {"type_id", Json(0)}})}});
-  };
-  const auto sequence = [](const char* id, int type) {
-    return Json(Json::Object{{"Sequence", Json(Json::Object{{"id", Json(id)}, {"type_id", Json(type)}})}});
-  };
-  const Json known(Json::Object{{bos, Json(Json::Object{{"id", Json(bos)},
-                                                        {"ids", Json(Json::Array{Json(int64_t{*spec.bos})})},
-                                                        {"tokens", Json(Json::Array{Json(bos)})}})}});
-  return Json(Json::Object{{"type", Json("TemplateProcessing")},
-                           {"single", Json(Json::Array{special(), sequence("A", 0)})},
-                           {"pair", Json(Json::Array{special(), sequence("A", 0), sequence("B", 1)})},
-                           {"special_tokens", known}});
-}
+  // Padding of the table has no place in the file; ids beyond it are unused again when it is read.
+  bool Exists(size_t id) const { return TypeOf(spec_, id) != TokenType::kUnused && !spec_.tokens[id].empty(); }
+  // Added tokens at the end that are not the model's own get their ids by their order; all others stand in the model's vocabulary.
+  bool InVocabulary(size_t id) const { return Exists(id) && id < tail_; }
 
-// Padding of the table has no place in the file; ids beyond it are unused again when it is read.
-std::string TokenizerJson(const VocabularySpec& spec, const text::NamedPreTokenizer::Stages& stages) {
-  Json::Object vocab;
-  Json::Array added;
-  std::set<std::string_view> seen;
-  for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    const TokenType type = TypeOf(spec, id);
-    if (type == TokenType::kUnused || !seen.insert(spec.tokens[id]).second) continue;
-    vocab.emplace_back(spec.tokens[id], Json(uint64_t{id}));
-    if (IsAdded(type)) added.push_back(AddedToken(id, spec.tokens[id], type));
+  Json Vocabulary() const {
+    Json::Object out;
+    for (size_t id = 0; id < flags_.size(); ++id) {
+      if (InVocabulary(id)) out.emplace_back(spec_.tokens[id], Json(uint64_t{id}));
+    }
+    return Json(std::move(out));
   }
+
+  Json Added() const {
+    Json::Array out;
+    for (size_t id = 0; id < flags_.size(); ++id) {
+      const TokenType type = TypeOf(spec_, id);
+      if (!IsAdded(type) || !Exists(id)) continue;
+      out.push_back(Json(Json::Object{{"id", Json(uint64_t{id})},
+                                      {"content", Json(spec_.tokens[id])},
+                                      {"single_word", Json(flags_[id].single_word)},
+                                      {"lstrip", Json(flags_[id].lstrip)},
+                                      {"rstrip", Json(flags_[id].rstrip)},
+                                      {"normalized", Json(flags_[id].normalized)},
+                                      {"special", Json(type != TokenType::kUserDefined)}}));
+    }
+    return Json(std::move(out));
+  }
+
+ private:
+  // Where the added tokens at the end begin that the package numbers as they are: every row before exists, and they follow without a gap.
+  size_t FindTail() const {
+    const size_t size = flags_.size();
+    size_t end = size;
+    while (end > 0 && !Exists(end - 1)) --end;
+    size_t tail = end;
+    while (tail > 0 && IsAdded(TypeOf(spec_, tail - 1)) && !flags_[tail - 1].in_model && Exists(tail - 1)) --tail;
+    for (size_t id = 0; id < tail; ++id) {
+      if (!Exists(id)) return size;
+    }
+    return tail;
+  }
+
+  const TokenizerSpec& spec_;
+  std::vector<text::AddedToken> flags_;  // by id
+  size_t tail_ = 0;
+};
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+Json UnknownToken(const TokenizerSpec& spec) { return spec.unk ? Json(spec.tokens[static_cast<size_t>(*spec.unk)]) : Json(); }
+
+Json BpeJson(const TokenizerSpec& spec, const Rows& rows, const text::BpeModel& model) {
   Json::Array merges;
-  for (const std::string& merge : spec.merges) merges.emplace_back(merge);
-  const Json model(Json::Object{{"type", Json("BPE")},
-                                {"dropout", Json()},
-                                {"unk_token", Json()},
-                                {"continuing_subword_prefix", Json()},
-                                {"end_of_word_suffix", Json()},
-                                {"fuse_unk", Json(false)},
-                                {"byte_fallback", Json(false)},
-                                {"ignore_merges", Json(stages.whole_words_first)},
-                                {"vocab", Json(std::move(vocab))},
-                                {"merges", Json(std::move(merges))}});
+  merges.reserve(model.merges.size());
+  for (const text::Merge& merge : model.merges) {
+    merges.push_back(Json(Json::Array{Json(merge.both.substr(0, merge.left_bytes)), Json(merge.both.substr(merge.left_bytes))}));
+  }
+  return Json(Json::Object{{"type", Json("BPE")},
+                           {"dropout", Json()},
+                           {"unk_token", UnknownToken(spec)},
+                           {"continuing_subword_prefix", TextOrNull(model.continuing_prefix)},
+                           {"end_of_word_suffix", TextOrNull(model.end_suffix)},
+                           {"fuse_unk", Json(model.fuse_unknown)},
+                           {"byte_fallback", Json(model.byte_fallback)},
+                           {"ignore_merges", Json(model.ignore_merges)},
+                           {"vocab", rows.Vocabulary()},
+                           {"merges", Json(std::move(merges))}});
+}
+
+// The splits of every token into two tokens, the highest score first; of one score those with the longest left side first, as `transformers` has it.
+Result<text::BpeModel> MergesOfScores(const TokenizerSpec& spec, const text::ScoredBpeModel& model) {
+  struct Split {
+    size_t token;
+    uint32_t left_bytes, left_letters, right_letters;
+  };
+  std::unordered_map<std::string_view, size_t> ids;
+  const auto merges = [&](size_t id) {
+    const TokenType type = TypeOf(spec, id);
+    return (type == TokenType::kNormal || type == TokenType::kUserDefined) && !spec.tokens[id].empty();
+  };
+  for (size_t id = 0; id < spec.tokens.size(); ++id) {
+    if (merges(id)) ids.emplace(spec.tokens[id], id);
+  }
+  std::vector<Split> splits;
+  for (size_t id = 0; id < spec.tokens.size(); ++id) {
+    if (!merges(id)) continue;
+    const std::string_view token = spec.tokens[id];
+    std::vector<uint32_t> begins;  // of its code points
+    for (size_t at = 0; at < token.size(); at += std::max<size_t>(1, Utf8SequenceLength(token.substr(at)))) {
+      begins.push_back(static_cast<uint32_t>(at));
+    }
+    for (uint32_t i = 1; i < begins.size(); ++i) {
+      if (!ids.contains(token.substr(0, begins[i])) || !ids.contains(token.substr(begins[i]))) continue;
+      if (splits.size() == text::kMaxVocabularyMerges) {
+        return Error(Code::kUnsupported, "a vocabulary of more than {} merges", text::kMaxVocabularyMerges);
+      }
+      splits.push_back({id, begins[i], i, static_cast<uint32_t>(begins.size()) - i});
+    }
+  }
+  std::stable_sort(splits.begin(), splits.end(), [&](const Split& a, const Split& b) {
+    const float left = model.scores[a.token];
+    const float right = model.scores[b.token];
+    if (left != right) return left > right;
+    if (a.left_letters != b.left_letters) return a.left_letters > b.left_letters;
+    return a.right_letters > b.right_letters;
+  });
+  text::BpeModel bpe;
+  bpe.fuse_unknown = true;
+  bpe.byte_fallback =
+      std::any_of(spec.token_types.begin(), spec.token_types.end(), [](TokenType type) { return type == TokenType::kByte; });
+  bpe.merges.reserve(splits.size());
+  for (const Split& split : splits) bpe.merges.push_back({spec.tokens[split.token], split.left_bytes});
+  return bpe;
+}
+
+// Pieces and scores by id, so every row up to the last piece has to be one.
+Result<Json> UnigramJson(const TokenizerSpec& spec, const Rows& rows, const text::UnigramModel& model) {
+  Json::Array vocabulary;
+  bool ended = false;
+  for (size_t id = 0; id < spec.tokens.size(); ++id) {
+    const bool is_piece = rows.InVocabulary(id);
+    if (is_piece && ended) return Error(Code::kUnsupported, "a unigram model whose row {} is no piece", vocabulary.size());
+    if (is_piece) vocabulary.push_back(Json(Json::Array{Json(spec.tokens[id]), Json(model.scores[id])}));
+    ended = ended || !is_piece;
+  }
+  return Json(Json::Object{{"type", Json("Unigram")},
+                           {"unk_id", spec.unk ? Json(int64_t{*spec.unk}) : Json()},
+                           {"vocab", Json(std::move(vocabulary))},
+                           {"byte_fallback", Json(model.byte_fallback)}});
+}
+
+Result<Json> ModelJson(const TokenizerSpec& spec, const Rows& rows) {
+  if (const auto* bpe = std::get_if<text::BpeModel>(&spec.model)) return BpeJson(spec, rows, *bpe);
+  if (const auto* scored = std::get_if<text::ScoredBpeModel>(&spec.model)) {
+    ASSIGN_OR_RETURN(const text::BpeModel bpe, MergesOfScores(spec, *scored));
+    return BpeJson(spec, rows, bpe);
+  }
+  if (const auto* unigram = std::get_if<text::UnigramModel>(&spec.model)) return UnigramJson(spec, rows, *unigram);
+  if (const auto* pieces = std::get_if<text::WordPieceModel>(&spec.model)) {
+    return Json(Json::Object{{"type", Json("WordPiece")},
+                             {"unk_token", UnknownToken(spec)},
+                             {"continuing_subword_prefix", Json(pieces->continuing_prefix)},
+                             {"max_input_chars_per_word", Json(uint64_t{pieces->max_characters})},
+                             {"vocab", rows.Vocabulary()}});
+  }
+  return Json(Json::Object{{"type", Json("WordLevel")}, {"vocab", rows.Vocabulary()}, {"unk_token", UnknownToken(spec)}});
+}
+
+Result<std::string> TokenizerJson(const TokenizerSpec& spec) {
+  const Rows rows(spec);
+  ASSIGN_OR_RETURN(Json normalizer, NormalizerMember(spec));
+  ASSIGN_OR_RETURN(Json model, ModelJson(spec, rows));
   return Json(Json::Object{{"version", Json("1.0")},
                            {"truncation", Json()},
                            {"padding", Json()},
-                           {"added_tokens", Json(std::move(added))},
-                           {"normalizer", Json()},
-                           {"pre_tokenizer", PreTokenizerOf(stages)},
-                           {"post_processor", PostProcessorOf(spec)},
-                           {"decoder", ByteLevel()},
-                           {"model", model}})
+                           {"added_tokens", rows.Added()},
+                           {"normalizer", std::move(normalizer)},
+                           {"pre_tokenizer", PreTokenizerMember(spec)},
+                           {"post_processor", PostProcessorMember(spec)},
+                           {"decoder", DecoderMember(spec)},
+                           {"model", std::move(model)}})
       .Write();
 }
 
-std::string TokenizerConfig(const VocabularySpec& spec, const std::string& chat_template) {
-  Json out(Json::Object{{"add_bos_token", Json(spec.add_bos)}, {"add_prefix_space", Json(false)}});
+std::string TokenizerConfig(const TokenizerSpec& spec, const std::string& chat_template) {
+  Json out(Json::Object{{"add_bos_token", Json(!spec.prefix.empty())}, {"add_prefix_space", Json(false)}});
   const std::pair<const char*, std::optional<TokenId>> specials[] = {
       {"bos_token", spec.bos}, {"eos_token", spec.eos}, {"unk_token", spec.unk}, {"pad_token", spec.pad}};
-  for (const auto& [key, id] : specials) out.Set(key, id ? Json(spec.tokens[static_cast<size_t>(*id)]) : Json());
+  for (const auto& [key, id] : specials) {
+    // An ordinary token that this file names would be a special one when it is read.
+    const bool named = id && IsAdded(TypeOf(spec, static_cast<size_t>(*id)));
+    out.Set(key, named ? Json(spec.tokens[static_cast<size_t>(*id)]) : Json());
+  }
   if (!chat_template.empty()) out.Set("chat_template", Json(chat_template));
-  out.Set("clean_up_tokenization_spaces", Json(false));
+  out.Set("clean_up_tokenization_spaces", Json(spec.clean_up_spaces));
+  if (spec.clean_up_spaces && std::holds_alternative<text::BpeModel>(spec.model)) {
+    out.Set("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", Json(true));
+  }
   out.Set("tokenizer_class", Json("PreTrainedTokenizerFast"));
   return out.WriteIndented() + "\n";
 }
 
-std::string GenerationConfig(const VocabularySpec& spec) {
+std::string GenerationConfig(const TokenizerSpec& spec) {
   Json out(Json::Object{});
   if (spec.bos) out.Set("bos_token_id", Json(int64_t{*spec.bos}));
   Json::Array ends;
@@ -127,10 +231,9 @@ std::string GenerationConfig(const VocabularySpec& spec) {
 
 }  // namespace
 
-Result<std::map<std::string, std::string>> TokenizerFilesOf(const VocabularySpec& spec, const std::string& chat_template) {
-  if (spec.add_space_prefix) return Error(Code::kUnsupported, "a space before the text, which this build does not write");
-  ASSIGN_OR_RETURN(const auto stages, text::NamedPreTokenizer::StagesOf(spec.pre_tokenizer));
-  return std::map<std::string, std::string>{{std::string(kTokenizerFile), TokenizerJson(spec, stages)},
+Result<std::map<std::string, std::string>> TokenizerFilesOf(const TokenizerSpec& spec, const std::string& chat_template) {
+  ASSIGN_OR_RETURN(std::string tokenizer, TokenizerJson(spec));
+  return std::map<std::string, std::string>{{std::string(kTokenizerFile), std::move(tokenizer)},
                                             {std::string(kTokenizerConfigFile), TokenizerConfig(spec, chat_template)},
                                             {std::string(kGenerationConfigFile), GenerationConfig(spec)}};
 }

@@ -11,7 +11,7 @@ constexpr std::array<std::string_view, 8> kTurnEnds = {"<|im_end|>", "<|endoftex
                                                        "<|end|>",    "<end_of_turn>", "<|eot|>",    "<|end_of_text|>"};
 }  // namespace
 
-void AddTurnEnds(text::VocabularySpec& spec) {
+void AddTurnEnds(text::TokenizerSpec& spec) {
   auto& ends = spec.end_of_sequence;
   for (size_t id = 0; id < spec.token_types.size(); ++id) {
     const text::TokenType type = spec.token_types[id];

@@ -55,6 +55,9 @@ Result<OutputDirectory> OutputDirectory::Create(const std::string& path) {
 
 Result<UniqueFd> OutputDirectory::CreateFile(const std::string& name) {
   const std::string path = partial_ + "/" + name;
+  std::error_code ec;
+  if (name.find('/') != std::string::npos) fs::create_directories(fs::path(path).parent_path(), ec);
+  if (ec) return OsError(ec.value(), "make the folder of '" + path + "'");
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return OsError(errno, "make '" + path + "'");
   return UniqueFd(fd);

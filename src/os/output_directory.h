@@ -24,7 +24,8 @@ class OutputDirectory {
   OutputDirectory& operator=(OutputDirectory&&) = delete;
   ~OutputDirectory();  // removes everything, unless committed
 
-  Result<UniqueFd> CreateFile(const std::string& name);  // new and empty, for writing
+  // New and empty, for writing. A name may lie in a folder, which is made where it is missing.
+  Result<UniqueFd> CreateFile(const std::string& name);
   Status WriteFile(const std::string& name, std::span<const std::byte> bytes);
   // After the last file is closed: makes the directory visible under its name, on disk.
   Status Commit();

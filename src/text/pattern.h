@@ -1,9 +1,13 @@
-// Regular expressions of model files, run by PCRE2 so that they match as the Python package `tokenizers` (Oniguruma) matches them.
+// Regular expressions of model files, matched as the Python package `tokenizers` (Oniguruma in its Ruby flavour) matches them.
 //
-// Only syntax whose meaning is the same in both is taken: literals, escapes, classes (with && where it can be resolved, and negation), \s \S \d \D
-// \w \W \p{..} \P{..} with every class written out as ranges of text/pattern_classes.h (one stated Unicode version), groups, (?i: ), (?: ), look-around,
-// alternation, greedy, lazy and possessive quantifiers, anchors. Everything else is refused by name and place, never approximated.
-// Matching works under match, depth and heap limits: a pattern is a program from a stranger.
+// Taken: literals, escapes (\n \t \x{..} \u.... and escaped punctuation), classes with ranges, nesting, && and negation, \s \d \w \h \p{..} and their
+// opposites, by the tables of text/pattern_classes.h, groups, (?i: ) and (?i) on ASCII letters, look-ahead, look-behind of fixed length, atomic groups,
+// alternation, greedy, lazy and possessive repeats (in this syntax x{1,3}+ is (?:x{1,3})+), . ^ $ (both at lines) \A \z \Z \b \B. Everything else is
+// refused by name and place, never approximated.
+//
+// A pattern is a program from a stranger, and the text is from another. Matching backtracks as Oniguruma does, but remembers what has failed where as
+// soon as it works more than the text warrants: with no back-references in the language, what can follow depends on place alone. So work is linear in
+// the text for every pattern without atomic groups over more than one class, and those stop at a limit.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +30,7 @@ class CompiledPattern {
     size_t begin = 0;
     size_t end = 0;
   };
-  // State of one pass over one text; one thread.
+  // State of one pass over one text at a time; one thread. The pattern outlives it.
   class Search;
   std::unique_ptr<Search> NewSearch(std::string_view text) const;
 
@@ -39,7 +43,10 @@ class CompiledPattern {
 class CompiledPattern::Search {
  public:
   virtual ~Search() = default;
-  // The first match at or after byte `from`; empty matches are skipped. kResourceExhausted above the limits (proportional to the text).
+  // Begins with another text (well-formed UTF-8, valid until the next Reset), keeping memory.
+  virtual void Reset(std::string_view text) = 0;
+  // The first match at or after byte `from`, which is 0 or the end of the match before. A match may be empty, but not where the match before it ended.
+  // kResourceExhausted above the limits on work and memory (proportional to the text).
   virtual Result<std::optional<Match>> Next(size_t from) = 0;
 };
 

@@ -1,6 +1,7 @@
 // The model step of a tokenizer: one piece of pre-tokenized text to token ids.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -18,12 +19,16 @@ class PieceEncoder {
   virtual ~PieceEncoder() = default;
   // Appends the tokens of `piece` (well-formed UTF-8, not empty, less than 1 GiB) to `out`. At most O(n log n) in the piece, whatever it holds.
   virtual void Append(std::string_view piece, std::vector<TokenId>& out) = 0;
+
+  // Looks into tables and queue entries taken since construction: what tests hold against the length of hostile input.
+  virtual uint64_t steps() const = 0;
 };
 
 // Immutable, thread-safe.
 class SubwordModel {
  public:
-  // `vocabulary` (built from the same spec) outlives the model. kInvalidArgument naming the merge, score or token that makes no sense.
+  // `vocabulary` (built from the same spec) outlives the model. kInvalidArgument naming the merge, score or token that makes no sense, or
+  // what is missing: every model but BpeModel needs a token for what it does not know.
   static Result<std::unique_ptr<const SubwordModel>> Create(const TokenizerSpec& spec, const Vocabulary& vocabulary);
   virtual ~SubwordModel() = default;
 

@@ -11,16 +11,21 @@
 
 namespace millrace::text {
 
+// Byte-level BPE that cuts as SmolLM2 does: single digits, then the pattern of GPT-2.
 // Ids: 0 to 255 the bytes in order, then one token for each merge whose result is new, then the special tokens.
 // Merges are pairs of byte texts, such as {"t", "h"}; specials are texts with their type.
-inline VocabularySpec SmallVocabulary(const std::vector<std::pair<std::string_view, std::string_view>>& merges,
-                                      const std::vector<std::pair<std::string_view, TokenType>>& specials = {}) {
-  VocabularySpec spec;
-  spec.pre_tokenizer = "smollm";
+inline TokenizerSpec SmallVocabulary(const std::vector<std::pair<std::string_view, std::string_view>>& merges,
+                                     const std::vector<std::pair<std::string_view, TokenType>>& specials = {}) {
+  TokenizerSpec spec;
+  spec.pre_tokenizers = {DigitsSplit{.individual = true}, ByteLevelSplit{}};
+  spec.decoders = {ByteLevelDecoder{}};
+  BpeModel model;
+  model.byte_level = true;
   for (int byte = 0; byte < 256; ++byte) spec.tokens.push_back(AlphabetFromBytes(std::string(1, static_cast<char>(byte))));
   for (const auto& [left, right] : merges) {
-    spec.merges.push_back(AlphabetFromBytes(left) + " " + AlphabetFromBytes(right));
-    const std::string token = AlphabetFromBytes(left) + AlphabetFromBytes(right);
+    const std::string first = AlphabetFromBytes(left);
+    const std::string token = first + AlphabetFromBytes(right);
+    model.merges.push_back({token, static_cast<uint32_t>(first.size())});
     bool known = false;
     for (const std::string& other : spec.tokens) known = known || other == token;
     if (!known) spec.tokens.push_back(token);
@@ -30,6 +35,7 @@ inline VocabularySpec SmallVocabulary(const std::vector<std::pair<std::string_vi
     spec.tokens.emplace_back(text);
     spec.token_types.push_back(type);
   }
+  spec.model = std::move(model);
   return spec;
 }
 

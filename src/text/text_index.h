@@ -14,34 +14,43 @@ namespace millrace::text {
 class TextIndex {
  public:
   // Room for `capacity` ids at most half of the slots taken.
-  explicit TextIndex(size_t capacity = 0) : slots_(std::bit_ceil(2 * capacity + 2), kNoToken) {}
+  explicit TextIndex(size_t capacity = 0) : slots_(std::bit_ceil(2 * capacity + 2)) {}
 
   // kNoToken when no id has this text.
   template <typename TextOf>
   TokenId Find(std::string_view text, const TextOf& text_of) const {
-    return slots_[SlotOf(text, text_of)];
+    return slots_[SlotOf(text, Hash(text), text_of)].id;
   }
 
   // Adds `id`, whose text is text_of(id), unless an id with this text is there: then returns that one, else kNoToken.
   template <typename TextOf>
   TokenId Insert(TokenId id, const TextOf& text_of) {
-    TokenId& slot = slots_[SlotOf(text_of(id), text_of)];
-    if (slot != kNoToken) return slot;
-    slot = id;
+    const std::string_view text = text_of(id);
+    const uint64_t hash = Hash(text);
+    Slot& slot = slots_[SlotOf(text, hash, text_of)];
+    if (slot.id != kNoToken) return slot.id;
+    slot = {TagOf(hash), id};
     return kNoToken;
   }
 
  private:
+  struct Slot {
+    uint32_t tag = 0;  // of the hash: texts are read only where it is equal
+    TokenId id = kNoToken;
+  };
+  static uint32_t TagOf(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
+
   template <typename TextOf>
-  size_t SlotOf(std::string_view text, const TextOf& text_of) const {
+  size_t SlotOf(std::string_view text, uint64_t hash, const TextOf& text_of) const {
     const size_t mask = slots_.size() - 1;
-    size_t slot = Hash(text) & mask;
-    while (slots_[slot] != kNoToken && text_of(slots_[slot]) != text) slot = (slot + 1) & mask;
+    const uint32_t tag = TagOf(hash);
+    size_t slot = hash & mask;
+    while (slots_[slot].id != kNoToken && (slots_[slot].tag != tag || text_of(slots_[slot].id) != text)) slot = (slot + 1) & mask;
     return slot;
   }
 
   // Eight bytes a step; words are short, so a stronger hash would cost more than the collisions it saves.
-  static size_t Hash(std::string_view text) {
+  static uint64_t Hash(std::string_view text) {
     uint64_t hash = text.size() * 0x9E3779B97F4A7C15ULL;
     for (; !text.empty(); text.remove_prefix(text.size() < 8 ? text.size() : 8)) {
       uint64_t chunk = 0;
@@ -52,7 +61,7 @@ class TextIndex {
     return hash;
   }
 
-  std::vector<TokenId> slots_;  // a power of two
+  std::vector<Slot> slots_;  // a power of two
 };
 
 }  // namespace millrace::text

@@ -1,92 +1,78 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/utf8.h"
-#include "text/piece_merger.h"
+#include "text/decoder.h"
 
 namespace millrace::text {
-namespace {
-
-SpecialTokens SpecialsOf(const Vocabulary& vocabulary, bool with_control) {
-  std::vector<SpecialTokens::Entry> entries;
-  for (TokenId id = 0; vocabulary.Contains(id); ++id) {
-    const bool wanted = vocabulary.Type(id) == TokenType::kUserDefined || (with_control && vocabulary.IsControl(id));
-    if (wanted && !vocabulary.Text(id).empty()) entries.push_back({vocabulary.Text(id), id});
-  }
-  return SpecialTokens(std::move(entries));
-}
-
-}  // namespace
 
 // The state of one call of Encode.
 class Tokenizer::Run {
  public:
   Run(const Tokenizer& tokenizer, const EncodeOptions& options)
-      : tokenizer_(tokenizer), options_(options), merger_(tokenizer.vocabulary()) {}
+      : tokenizer_(tokenizer), options_(options), encoder_(tokenizer.model_->NewEncoder()) {}
 
   Status Encode(std::string_view text) {
     const Vocabulary& vocabulary = tokenizer_.vocabulary();
-    const SpecialTokens& specials = options_.parse_special ? tokenizer_.all_special_ : tokenizer_.plain_special_;
-    std::optional<SpecialTokens::Match> match = specials.Find(text, 0);
-    const bool begins_with_bos = match && match->begin == 0 && match->token == vocabulary.bos();
-    if (options_.add_bos && vocabulary.add_bos() && vocabulary.bos() && !begins_with_bos) out_.push_back(*vocabulary.bos());
-    size_t done = 0;
-    for (; match; match = specials.Find(text, done)) {
-      RETURN_IF_ERROR(AddFragment(text.substr(done, match->begin - done)));
-      out_.push_back(match->token);
-      RETURN_IF_ERROR(CheckLength());
-      done = match->end;
-    }
-    RETURN_IF_ERROR(AddFragment(text.substr(done)));
-    return Status();
+    const AddedTokens& added = options_.parse_special ? *tokenizer_.all_added_ : *tokenizer_.plain_added_;
+    if (options_.add_prefix) out_ = vocabulary.prefix();
+    Status status;
+    RETURN_IF_ERROR(added.Split(text, [&](const AddedTokens::Fragment& fragment) {
+      status = Add(fragment);
+      return status.ok();
+    }));
+    RETURN_IF_ERROR(std::move(status));
+    if (options_.add_prefix) RemoveSecondPrefix(vocabulary.prefix());
+    if (options_.add_suffix) out_.insert(out_.end(), vocabulary.suffix().begin(), vocabulary.suffix().end());
+    return Check(0);
   }
 
   std::vector<TokenId> TakeTokens() { return std::move(out_); }
 
  private:
-  // Text without special tokens in it.
-  Status AddFragment(std::string_view text) {
-    if (text.empty()) return CheckLength();
-    std::string prefixed;
-    if (tokenizer_.vocabulary().add_space_prefix() && text.front() != ' ') {
-      prefixed.assign(" ").append(text);
-      text = prefixed;
+  Status Add(const AddedTokens::Fragment& fragment) {
+    if (fragment.token != kNoToken) {
+      out_.push_back(fragment.token);
+      return CheckRunning();
     }
-    RETURN_IF_ERROR(tokenizer_.pre_tokenizer_->Split(text, [this](std::string_view piece) {
-      const TokenId word = tokenizer_.words_.Find(piece);
-      if (word != kNoToken) {
-        out_.push_back(word);
-      } else {
-        merger_.Append(piece, out_);
-      }
-      return out_.size() <= options_.max_tokens;
+    RETURN_IF_ERROR(tokenizer_.pre_tokenizer_->Split(fragment.text, fragment.at_start, [this](std::string_view piece) {
+      encoder_->Append(piece, out_);
+      return CheckRunning().ok();
     }));
-    return CheckLength();
+    return CheckRunning();
   }
 
-  Status CheckLength() const {
-    if (out_.size() <= options_.max_tokens) return Status();
+  void RemoveSecondPrefix(const std::vector<TokenId>& prefix) {
+    const auto size = static_cast<std::ptrdiff_t>(prefix.size());
+    if (out_.size() < 2 * prefix.size() || !std::equal(prefix.begin(), prefix.end(), out_.begin() + size)) return;
+    out_.erase(out_.begin(), out_.begin() + size);
+  }
+
+  // While the text may still turn out to begin with the prefix, which is taken away then.
+  Status CheckRunning() const { return Check(options_.add_prefix ? tokenizer_.vocabulary().prefix().size() : 0); }
+
+  Status Check(size_t allowance) const {
+    if (out_.size() <= options_.max_tokens || out_.size() - options_.max_tokens <= allowance) return Status();
     return Error(Code::kInvalidArgument, "the text has more than {} tokens", options_.max_tokens);
   }
 
   const Tokenizer& tokenizer_;
   const EncodeOptions& options_;
-  PieceMerger merger_;
+  std::unique_ptr<PieceEncoder> encoder_;
   std::vector<TokenId> out_;
 };
 
-Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const NamedPreTokenizer> pre_tokenizer)
-    : vocabulary_(std::move(vocabulary)),
-      pre_tokenizer_(std::move(pre_tokenizer)),
-      all_special_(SpecialsOf(*vocabulary_, true)),
-      plain_special_(SpecialsOf(*vocabulary_, false)),
-      words_(*vocabulary_, pre_tokenizer_->whole_words_first()) {}
-
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::Create(std::shared_ptr<const Vocabulary> vocabulary) {
-  ASSIGN_OR_RETURN(std::unique_ptr<const NamedPreTokenizer> pre_tokenizer,
-                   NamedPreTokenizer::Create(vocabulary->pre_tokenizer()));
-  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(vocabulary), std::move(pre_tokenizer)));
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::Create(const TokenizerSpec& spec) {
+  std::shared_ptr<Tokenizer> tokenizer(new Tokenizer);
+  ASSIGN_OR_RETURN(tokenizer->vocabulary_, Vocabulary::Build(spec));
+  ASSIGN_OR_RETURN(tokenizer->normalizer_, Normalizer::Create(spec.normalizers));
+  ASSIGN_OR_RETURN(tokenizer->pre_tokenizer_, PreTokenizer::Create(spec.pre_tokenizers));
+  ASSIGN_OR_RETURN(tokenizer->model_, SubwordModel::Create(spec, *tokenizer->vocabulary_));
+  ASSIGN_OR_RETURN(tokenizer->all_added_, AddedTokens::Create(spec, *tokenizer->normalizer_, true));
+  ASSIGN_OR_RETURN(tokenizer->plain_added_, AddedTokens::Create(spec, *tokenizer->normalizer_, false));
+  return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
 
 Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
@@ -104,11 +90,10 @@ Result<std::vector<TokenId>> Tokenizer::Encode(std::string_view text, const Enco
 }
 
 std::string Tokenizer::Decode(std::span<const TokenId> tokens, bool show_special) const {
-  std::string bytes;
-  for (const TokenId token : tokens) {
-    if (show_special || !vocabulary_->IsControl(token)) bytes += vocabulary_->Text(token);
-  }
-  return Utf8IsValid(bytes) ? bytes : Utf8Sanitize(bytes);
+  IncrementalDecoder decoder(*vocabulary_, show_special);
+  std::string text;
+  for (const TokenId token : tokens) text += decoder.Feed(token);
+  return text += decoder.Flush();
 }
 
 }  // namespace millrace::text

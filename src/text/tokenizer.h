@@ -1,8 +1,7 @@
-// Text to token ids and back, byte-level BPE, exact against the Python package `tokenizers`.
+// Text to token ids and back, exact against the Python package `tokenizers` (SentencePiece for the models that follow it).
 //
-// Encode takes special tokens out first (leftmost, longest), cuts the rest with the pre-tokenizer, and merges each piece by rank.
-// Work is O(n log n) in the bytes of the longest piece and linear in everything else, whatever the text: there is no cache that
-// could be poisoned and no input that makes merging quadratic.
+// Encode takes added tokens out, normalizes the text between them, cuts it into pieces, and gives each piece to the model. Work is linear in the
+// text but for O(n log n) in the bytes of the longest piece, whatever the text: no input makes merging quadratic.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +14,23 @@
 
 #include "base/status.h"
 #include "base/types.h"
-#include "text/named_pretokenizer.h"
-#include "text/special_tokens.h"
+#include "text/added_tokens.h"
+#include "text/normalizer.h"
+#include "text/pretokenizer.h"
+#include "text/subword_model.h"
+#include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
-#include "text/word_table.h"
 
 namespace millrace::text {
 
 inline constexpr size_t kMaxEncodeBytes = 1ULL << 30;  // longer text is refused
 
 struct EncodeOptions {
-  // Put the beginning-of-sequence token first if the vocabulary asks for one; not when the text itself begins with it.
-  bool add_bos = false;
+  // Put the tokens in front that the model expects before a text (beginning of sequence, [CLS]); not when the ids of the text itself begin with
+  // them, so a prompt that spells its beginning out has it once. The package `tokenizers` would put them twice.
+  bool add_prefix = false;
+  // Put those after it that encoder models expect ([SEP], end of sequence). Text that a model is to continue has none.
+  bool add_suffix = false;
   // Take the text of control tokens ("<|im_start|>") as those tokens. Off, such text is only text, so a user cannot forge a turn;
   // user-defined tokens are text and are found in both cases.
   bool parse_special = false;
@@ -36,29 +40,28 @@ struct EncodeOptions {
 
 class Tokenizer {
  public:
-  // Fails with kUnsupported when the pre-tokenizer's name is not known.
-  static Result<std::shared_ptr<const Tokenizer>> Create(std::shared_ptr<const Vocabulary> vocabulary);
+  // Fails as Vocabulary::Build does, or naming the step that makes no sense or that this build does not know.
+  static Result<std::shared_ptr<const Tokenizer>> Create(const TokenizerSpec& spec);
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
 
-  // Ill-formed UTF-8 is read as if each maximal ill-formed part were U+FFFD (Python's errors="replace"). Bytes that the
-  // vocabulary has no token for (SmolLM2 lacks U+0004, say) are left out, as in Python; the unknown token, often a control token,
-  // never stands for text. Thread-safe; blocks for the time of the work only.
+  // Ill-formed UTF-8 is read as if each maximal ill-formed part were U+FFFD (Python's errors="replace"). Thread-safe; blocks for the time of
+  // the work only.
   Result<std::vector<TokenId>> Encode(std::string_view text, const EncodeOptions& options = {}) const;
 
-  // The text of the tokens, ill-formed UTF-8 replaced as above. Ids outside the vocabulary count as empty. Control tokens are
-  // left out unless `show_special`.
+  // What IncrementalDecoder makes of the tokens, in one go.
   std::string Decode(std::span<const TokenId> tokens, bool show_special = false) const;
 
  private:
   class Run;
-  Tokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::unique_ptr<const NamedPreTokenizer> pre_tokenizer);
+  Tokenizer() = default;
 
-  std::shared_ptr<const Vocabulary> vocabulary_;  // shared: decoders of running streams outlive a model that is being unloaded
-  std::unique_ptr<const NamedPreTokenizer> pre_tokenizer_;
-  SpecialTokens all_special_;    // control and user-defined
-  SpecialTokens plain_special_;  // user-defined only
-  WordTable words_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  std::unique_ptr<const Normalizer> normalizer_;
+  std::unique_ptr<const PreTokenizer> pre_tokenizer_;
+  std::unique_ptr<const SubwordModel> model_;
+  std::unique_ptr<const AddedTokens> all_added_;    // control and user-defined
+  std::unique_ptr<const AddedTokens> plain_added_;  // user-defined only
 };
 
 }  // namespace millrace::text

@@ -126,7 +126,7 @@ struct ScoredBpeModel {
 };
 // The most probable cut (Viterbi over the sum of scores). Unknown code points cost the lowest score - 10; neighbouring ones are one token.
 struct UnigramModel {
-  std::vector<double> scores;  // by id
+  std::vector<double> scores;  // by id; those of tokens that are not the model's count for nothing
   bool byte_fallback = false;
 };
 // Longest prefix first; a piece with a part that is no token, or of more than `max_characters` code points, is the unknown token.
@@ -171,6 +171,7 @@ struct AddedToken {
   bool lstrip = false;       // takes the white space on its left along
   bool rstrip = false;       // and on its right
   bool normalized = false;   // looked for in normalized text, by its own normalized text
+  bool in_model = false;     // the model's own vocabulary has it too: text that reaches the model may become it
 };
 
 struct TokenizerSpec {

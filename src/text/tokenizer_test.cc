@@ -16,17 +16,15 @@ constexpr TokenId kThe = 258;
 constexpr TokenId kStart = 260;
 constexpr TokenId kTag = 261;
 
-VocabularySpec ChatSpec() {
-  VocabularySpec spec = SmallVocabulary({{"t", "h"}, {"th", "e"}, {" ", "the"}, {"h", "e"}},
-                                        {{"<|start|>", TokenType::kControl}, {"<b>", TokenType::kUserDefined}});
+TokenizerSpec ChatSpec() {
+  TokenizerSpec spec = SmallVocabulary({{"t", "h"}, {"th", "e"}, {" ", "the"}, {"h", "e"}},
+                                       {{"<|start|>", TokenType::kControl}, {"<b>", TokenType::kUserDefined}});
   spec.bos = kStart;
   return spec;
 }
 
-std::shared_ptr<const Tokenizer> MakeTokenizer(VocabularySpec spec) {
-  const auto vocabulary = Vocabulary::Build(std::move(spec));
-  EXPECT_TRUE(vocabulary.ok()) << vocabulary.status().ToString();
-  const auto tokenizer = Tokenizer::Create(*vocabulary);
+std::shared_ptr<const Tokenizer> MakeTokenizer(const TokenizerSpec& spec) {
+  const auto tokenizer = Tokenizer::Create(spec);
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();
   return *tokenizer;
 }
@@ -73,28 +71,18 @@ TEST(TokenizerTest, TextBeforeASpecialTokenEndsThere) {
 }
 
 TEST(TokenizerTest, BeginningOfSequenceIsAddedOnce) {
-  VocabularySpec spec = ChatSpec();
+  TokenizerSpec spec = ChatSpec();
   const auto without = MakeTokenizer(spec);
-  EXPECT_EQ(*without->Encode("the", {.add_bos = true}), (Ids{257}));  // the vocabulary does not ask for it
-  spec.add_bos = true;
+  EXPECT_EQ(*without->Encode("the", {.add_prefix = true}), (Ids{257}));  // the vocabulary does not ask for it
+  spec.prefix = {kStart};
   const auto with = MakeTokenizer(spec);
-  EXPECT_EQ(*with->Encode("the", {.add_bos = true}), (Ids{kStart, 257}));
-  EXPECT_EQ(*with->Encode("the", {.add_bos = false}), (Ids{257}));
-  EXPECT_EQ(*with->Encode("", {.add_bos = true}), (Ids{kStart}));
-  EXPECT_EQ(*with->Encode("<|start|>the", {.add_bos = true, .parse_special = true}), (Ids{kStart, 257}));
-  EXPECT_EQ(*with->Encode("<|start|><|start|>", {.add_bos = true, .parse_special = true}), (Ids{kStart, kStart}));
-  EXPECT_EQ((*with->Encode("<|start|>", {.add_bos = true}))[0], kStart);
-  EXPECT_EQ((*with->Encode("<|start|>", {.add_bos = true}))[1], '<');
-}
-
-TEST(TokenizerTest, SpacePrefix) {
-  VocabularySpec spec = ChatSpec();
-  spec.add_space_prefix = true;
-  const auto tokenizer = MakeTokenizer(spec);
-  EXPECT_EQ(*tokenizer->Encode("the"), (Ids{kThe}));
-  EXPECT_EQ(*tokenizer->Encode(" the"), (Ids{kThe}));
-  EXPECT_EQ(*tokenizer->Encode("<b>the"), (Ids{kTag, kThe}));
-  EXPECT_EQ(*tokenizer->Encode(""), Ids{});
+  EXPECT_EQ(*with->Encode("the", {.add_prefix = true}), (Ids{kStart, 257}));
+  EXPECT_EQ(*with->Encode("the", {.add_prefix = false}), (Ids{257}));
+  EXPECT_EQ(*with->Encode("", {.add_prefix = true}), (Ids{kStart}));
+  EXPECT_EQ(*with->Encode("<|start|>the", {.add_prefix = true, .parse_special = true}), (Ids{kStart, 257}));
+  EXPECT_EQ(*with->Encode("<|start|><|start|>", {.add_prefix = true, .parse_special = true}), (Ids{kStart, kStart}));
+  EXPECT_EQ((*with->Encode("<|start|>", {.add_prefix = true}))[0], kStart);
+  EXPECT_EQ((*with->Encode("<|start|>", {.add_prefix = true}))[1], '<');
 }
 
 TEST(TokenizerTest, IllFormedUtf8IsReplaced) {
@@ -113,10 +101,10 @@ TEST(TokenizerTest, MaxTokensIsALimitAndNotACut) {
     EXPECT_EQ(result.status().code(), Code::kInvalidArgument);
     EXPECT_EQ(result.status().message(), "the text has more than 3 tokens");
   }
-  VocabularySpec spec = ChatSpec();
-  spec.add_bos = true;
-  EXPECT_FALSE(MakeTokenizer(spec)->Encode("", {.add_bos = true, .max_tokens = 0}).ok());
-  EXPECT_TRUE(MakeTokenizer(spec)->Encode("<|start|>", {.add_bos = true, .parse_special = true, .max_tokens = 1}).ok());
+  TokenizerSpec spec = ChatSpec();
+  spec.prefix = {kStart};
+  EXPECT_FALSE(MakeTokenizer(spec)->Encode("", {.add_prefix = true, .max_tokens = 0}).ok());
+  EXPECT_TRUE(MakeTokenizer(spec)->Encode("<|start|>", {.add_prefix = true, .parse_special = true, .max_tokens = 1}).ok());
 }
 
 TEST(TokenizerTest, DecodeHidesControlTokensUnlessAskedFor) {
@@ -126,20 +114,27 @@ TEST(TokenizerTest, DecodeHidesControlTokensUnlessAskedFor) {
   EXPECT_EQ(tokenizer->Decode(ids, true), "<|start|>the<b>\uFFFD<|start|>\uFFFD\uFFFD");
 }
 
-TEST(TokenizerTest, UnknownPreTokenizerIsNamed) {
-  VocabularySpec spec = ChatSpec();
-  spec.pre_tokenizer = std::string("martian");
-  const auto result = Tokenizer::Create(*Vocabulary::Build(std::move(spec)));
-  EXPECT_EQ(result.status().code(), Code::kUnsupported);
-  EXPECT_NE(result.status().message().find("'martian'"), std::string::npos);
-}
-
 TEST(TokenizerTest, WholeWordsFirstWhereTheModelWantsIt) {
   // The merges of "abc" lead to "a", "bc".
-  VocabularySpec spec = SmallVocabulary({{"b", "c"}, {"a", "b"}, {"ab", "c"}});
+  TokenizerSpec spec = SmallVocabulary({{"b", "c"}, {"a", "b"}, {"ab", "c"}});
   EXPECT_EQ(*MakeTokenizer(spec)->Encode("abc"), (Ids{'a', 256}));
-  spec.pre_tokenizer = std::string("llama-bpe");
+  std::get<BpeModel>(spec.model).ignore_merges = true;
+  spec.pre_tokenizers[0] = PatternSplit{
+      {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+       true}};
+  spec.pre_tokenizers[1] = ByteLevelSplit{.use_regex = false};
   EXPECT_EQ(*MakeTokenizer(spec)->Encode("abc"), (Ids{258}));
+}
+
+TEST(TokenizerTest, SuffixIsAddedWhereAskedFor) {
+  TokenizerSpec spec = ChatSpec();
+  spec.prefix = {kStart};
+  spec.suffix = {kTag, 'x'};
+  const auto tokenizer = MakeTokenizer(spec);
+  EXPECT_EQ(*tokenizer->Encode("a", {.add_prefix = true, .add_suffix = true}), (Ids{kStart, 'a', kTag, 'x'}));
+  EXPECT_EQ(*tokenizer->Encode("a", {.add_suffix = true}), (Ids{'a', kTag, 'x'}));
+  EXPECT_EQ(*tokenizer->Encode("a", {.add_prefix = true}), (Ids{kStart, 'a'}));
+  EXPECT_FALSE(tokenizer->Encode("a", {.add_suffix = true, .max_tokens = 2}).ok());
 }
 
 std::string RandomUtf8(std::mt19937& random, size_t pieces) {

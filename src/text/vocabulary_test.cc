@@ -10,16 +10,16 @@
 namespace millrace::text {
 namespace {
 
-VocabularySpec ChatSpec() {
-  VocabularySpec spec =
+TokenizerSpec ChatSpec() {
+  TokenizerSpec spec =
       SmallVocabulary({{"t", "h"}, {"th", "e"}, {" ", "the"}, {"h", "e"}},
                       {{"<|end|>", TokenType::kControl}, {"<b>", TokenType::kUserDefined}, {"<unk>", TokenType::kUnknown}});
   spec.eos = 260;
   return spec;
 }
 
-std::string BuildError(const std::function<void(VocabularySpec&)>& spoil) {
-  VocabularySpec spec = ChatSpec();
+std::string BuildError(const std::function<void(TokenizerSpec&)>& spoil) {
+  TokenizerSpec spec = ChatSpec();
   spoil(spec);
   const auto built = Vocabulary::Build(std::move(spec));
   if (built.ok()) return "built";
@@ -45,7 +45,6 @@ TEST(VocabularyTest, TokensStandForBytes) {
   EXPECT_EQ(vocabulary->Text(258), " the");
   EXPECT_EQ(vocabulary->Find("Ġthe"), 258);
   EXPECT_EQ(vocabulary->Find(" the"), std::nullopt);
-  EXPECT_EQ(vocabulary->ByteToken('\n'), '\n');
   EXPECT_EQ(vocabulary->Text(-1), "");
   EXPECT_EQ(vocabulary->Text(263), "");
   EXPECT_FALSE(vocabulary->Contains(263));
@@ -64,51 +63,14 @@ TEST(VocabularyTest, KnowsWhatIsNotText) {
 }
 
 TEST(VocabularyTest, EndOfSequenceIdsAreOrderedAndIncludeEos) {
-  VocabularySpec spec = ChatSpec();
+  TokenizerSpec spec = ChatSpec();
   spec.end_of_sequence = {262, 260, 262, 1};
   const auto vocabulary = *Vocabulary::Build(std::move(spec));
   EXPECT_EQ(vocabulary->end_of_sequence(), (std::vector<TokenId>{1, 260, 262}));
 }
 
-TEST(VocabularyTest, SpecialTokensAreTakenAsWritten) {
-  VocabularySpec spec = ChatSpec();
-  spec.tokens[261] = std::string("Ġé ");
-  const auto vocabulary = *Vocabulary::Build(std::move(spec));
-  EXPECT_EQ(vocabulary->Text(261), "Ġé ");
-}
-
-TEST(VocabularyTest, HexadecimalByteTokensFillGaps) {
-  VocabularySpec spec = ChatSpec();
-  spec.tokens[7] = std::string("<0x07>");
-  spec.token_types[7] = TokenType::kByte;
-  spec.tokens[8] = std::string("<pad8>");
-  spec.token_types[8] = TokenType::kUnused;
-  const auto vocabulary = *Vocabulary::Build(std::move(spec));
-  EXPECT_EQ(vocabulary->ByteToken(7), 7);
-  EXPECT_EQ(vocabulary->Text(7), "\x07");
-  EXPECT_EQ(vocabulary->ByteToken(8), kNoToken);
-  EXPECT_EQ(vocabulary->Find("<pad8>"), std::nullopt);
-}
-
-TEST(VocabularyTest, MergesAreRankedInOrder) {
-  const auto vocabulary = *Vocabulary::Build(ChatSpec());
-  const MergeTable& merges = vocabulary->merges();
-  EXPECT_EQ(merges.Rank('t', 'h'), 0U);
-  EXPECT_EQ(merges.Merged(0), 256);
-  EXPECT_EQ(merges.Rank(256, 'e'), 1U);
-  EXPECT_EQ(merges.Rank('h', 't'), MergeTable::kNoRank);
-  EXPECT_EQ(merges.Rank(-1, 999), MergeTable::kNoRank);
-}
-
-TEST(VocabularyTest, OfEqualMergesTheLastCounts) {
-  VocabularySpec spec = ChatSpec();
-  spec.merges.push_back("t h");
-  const auto vocabulary = *Vocabulary::Build(std::move(spec));
-  EXPECT_EQ(vocabulary->merges().Rank('t', 'h'), 4U);
-}
-
 TEST(VocabularyTest, RefusesWhatContradictsItself) {
-  using Spec = VocabularySpec;
+  using Spec = TokenizerSpec;
   EXPECT_EQ(BuildError([](Spec&) {}), "built");
   EXPECT_EQ(BuildError([](Spec& s) { s.tokens.clear(); }), "0 tokens, expected 1 to 1048576");
   EXPECT_EQ(BuildError([](Spec& s) { s.token_types.pop_back(); }), "262 token types for 263 tokens");
@@ -117,20 +79,18 @@ TEST(VocabularyTest, RefusesWhatContradictsItself) {
   EXPECT_EQ(BuildError([](Spec& s) { s.tokens[3].assign(4097, 'x'); }), "token 3: text of 4097 bytes, expected at most 4096");
   EXPECT_EQ(BuildError([](Spec& s) { s.tokens[261].assign(1025, 'x'); }), "token 261: text of 1025 bytes, expected at most 1024");
   EXPECT_EQ(BuildError([](Spec& s) { s.token_types[3] = static_cast<TokenType>(9); }), "token 3: type 9 is none of 0 to 5");
-  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("the"); }), "merge 1: expected 'left right', found 'the'");
-  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("th "); }), "merge 1: expected 'left right', found 'th '");
-  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string(""); }), "merge 1: expected 'left right', found ''");
-  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("q e"); }), "merge 1 'q e': 'qe' is no token");
-  EXPECT_EQ(BuildError([](Spec& s) { s.merges[1] = std::string("tq e"); }), "merge 1 'tq e': 'tq' is no token");
   EXPECT_EQ(BuildError([](Spec& s) { s.bos = 263; }), "beginning of sequence is token 263 of 263");
   EXPECT_EQ(BuildError([](Spec& s) { s.eos = -2; }), "end of sequence is token -2 of 263");
   EXPECT_EQ(BuildError([](Spec& s) { s.unk = 1 << 30; }), "unknown is token 1073741824 of 263");
   EXPECT_EQ(BuildError([](Spec& s) { s.pad = 263; }), "padding is token 263 of 263");
   EXPECT_EQ(BuildError([](Spec& s) { s.end_of_sequence = {0, 300}; }), "end of sequence is token 300 of 263");
+  EXPECT_EQ(BuildError([](Spec& s) { s.prefix = {263}; }), "prefix is token 263 of 263");
+  EXPECT_EQ(BuildError([](Spec& s) { s.suffix.assign(17, 0); }), "17 tokens around a text, expected at most 16");
+  EXPECT_EQ(BuildError([](Spec& s) { s.decoders = {ReplaceDecoder{"", "x"}}; }), "decoder step 0: Replace: nothing to look for");
 }
 
 TEST(VocabularyTest, EmptyAndUnusedTokensMayRepeat) {
-  VocabularySpec spec = ChatSpec();
+  TokenizerSpec spec = ChatSpec();
   for (int i = 0; i < 2; ++i) {
     spec.tokens.push_back("");
     spec.token_types.push_back(TokenType::kNormal);
@@ -143,27 +103,40 @@ TEST(VocabularyTest, EmptyAndUnusedTokensMayRepeat) {
 }
 
 TEST(VocabularyTest, FingerprintCoversEveryField) {
-  const auto print = [](const std::function<void(VocabularySpec&)>& change) {
-    VocabularySpec spec = ChatSpec();
+  const auto print = [](const std::function<void(TokenizerSpec&)>& change) {
+    TokenizerSpec spec = ChatSpec();
     change(spec);
     return (*Vocabulary::Build(std::move(spec)))->fingerprint();
   };
-  const uint64_t same = print([](VocabularySpec&) {});
-  EXPECT_EQ(print([](VocabularySpec& s) { s.end_of_sequence = {260}; }), same);  // eos says so already
-  const std::vector<std::function<void(VocabularySpec&)>> changes = {
-      [](VocabularySpec& s) { s.tokens[261] = std::string("<i>"); },
-      [](VocabularySpec& s) { std::swap(s.tokens[5], s.tokens[6]); },
-      [](VocabularySpec& s) { s.token_types[261] = TokenType::kControl; },
-      [](VocabularySpec& s) { std::swap(s.merges[0], s.merges[3]); },
-      [](VocabularySpec& s) { s.merges.pop_back(); },
-      [](VocabularySpec& s) { s.pre_tokenizer = std::string("gpt-2"); },
-      [](VocabularySpec& s) { s.bos = 260; },
-      [](VocabularySpec& s) { s.eos = 261; },
-      [](VocabularySpec& s) { s.unk = 262; },
-      [](VocabularySpec& s) { s.pad = 262; },
-      [](VocabularySpec& s) { s.end_of_sequence = {261}; },
-      [](VocabularySpec& s) { s.add_bos = true; },
-      [](VocabularySpec& s) { s.add_space_prefix = true; },
+  const uint64_t same = print([](TokenizerSpec&) {});
+  EXPECT_EQ(print([](TokenizerSpec& s) { s.end_of_sequence = {260}; }), same);  // eos says so already
+  const std::vector<std::function<void(TokenizerSpec&)>> changes = {
+      [](TokenizerSpec& s) { s.tokens[261] = std::string("<i>"); },
+      [](TokenizerSpec& s) { std::swap(s.tokens[5], s.tokens[6]); },
+      [](TokenizerSpec& s) { s.token_types[261] = TokenType::kControl; },
+      [](TokenizerSpec& s) { std::swap(std::get<BpeModel>(s.model).merges[0], std::get<BpeModel>(s.model).merges[3]); },
+      [](TokenizerSpec& s) { std::get<BpeModel>(s.model).merges.pop_back(); },
+      [](TokenizerSpec& s) { std::get<BpeModel>(s.model).ignore_merges = true; },
+      [](TokenizerSpec& s) { s.model = WordLevelModel{}; },
+      [](TokenizerSpec& s) { s.model = ScoredBpeModel{.scores = {0.5F}}; },
+      [](TokenizerSpec& s) { s.model = UnigramModel{.scores = {0.5}}; },
+      [](TokenizerSpec& s) { s.added = {AddedToken{.id = 261}}; },
+      [](TokenizerSpec& s) { s.added = {AddedToken{.id = 261, .lstrip = true}}; },
+      [](TokenizerSpec& s) { s.normalizers = {Lowercase{}}; },
+      [](TokenizerSpec& s) { s.normalizers = {StripAccents{}}; },
+      [](TokenizerSpec& s) { s.normalizers = {BertNormalizer{}}; },
+      [](TokenizerSpec& s) { s.normalizers = {BertNormalizer{.strip_accents = false}}; },
+      [](TokenizerSpec& s) { s.pre_tokenizers.clear(); },
+      [](TokenizerSpec& s) { s.pre_tokenizers[0] = DigitsSplit{.individual = false}; },
+      [](TokenizerSpec& s) { s.decoders.push_back(FuseDecoder{}); },
+      [](TokenizerSpec& s) { s.clean_up_spaces = true; },
+      [](TokenizerSpec& s) { s.prefix = {260}; },
+      [](TokenizerSpec& s) { s.suffix = {260}; },
+      [](TokenizerSpec& s) { s.bos = 260; },
+      [](TokenizerSpec& s) { s.eos = 261; },
+      [](TokenizerSpec& s) { s.unk = 262; },
+      [](TokenizerSpec& s) { s.pad = 262; },
+      [](TokenizerSpec& s) { s.end_of_sequence = {261}; },
   };
   std::vector<uint64_t> prints = {same};
   for (const auto& change : changes) prints.push_back(print(change));

@@ -47,10 +47,10 @@ Result<uint64_t> PlanKvTokens(const model::ModelFile& file, const BackendRow& ba
 
 // Fingerprint and end of sequence, as the gateway knows them.
 Status TakeVocabulary(const model::ModelFile& file, const LoadOptions& options, LoadedModel& loaded) {
-  auto spec = model::VocabularyOf(file.source(), file.config().vocab);
+  auto spec = model::TokenizerSpecOf(file.source(), file.config().vocab);
   if (!spec.ok() && spec.status().code() == Code::kNotFound && !options.needs_vocabulary) return {};
   if (!spec.ok()) return spec.status();
-  ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(*std::move(spec)));
+  ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(*spec));
   if (vocabulary->end_of_sequence().size() > kMaxEndOfSequence) {
     return Error(Code::kUnsupported, "the file names {} end-of-sequence tokens, expected at most {}",
                  vocabulary->end_of_sequence().size(), kMaxEndOfSequence);

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/json.h"
-#include "text/chat_template.h"
+#include "jinja/chat_template.h"
 
 namespace millrace {
 namespace {
@@ -16,7 +16,7 @@ Result<std::string> RenderLine(const std::string& line) {
   if (source == nullptr || !source->is_string() || context == nullptr) {
     return Error(Code::kInvalidArgument, "expected an object with 'template' and 'context'");
   }
-  ASSIGN_OR_RETURN(const text::ChatTemplate chat, text::ChatTemplate::Parse(source->as_string()));
+  ASSIGN_OR_RETURN(const jinja::ChatTemplate chat, jinja::ChatTemplate::Parse(source->as_string()));
   return chat.RenderAt(*context, 1'700'000'000);
 }
 

@@ -1,56 +1,65 @@
-"""jinja2 as chat templates are rendered with it: the oracle of the template tests.
+"""Chat templates as the package `transformers` renders them: the oracle of the template tests.
 
-An immutable sandbox with trim_blocks, lstrip_blocks and loop controls; json.dumps as `tojson`; raise_exception; strftime_now; and
-the tag `generation`, which only marks the assistant's text and renders as its body.
+The environment is the package's own: an immutable sandbox of jinja2 with trim_blocks, lstrip_blocks and loop controls, json.dumps as
+`tojson`, raise_exception, strftime_now, the tag `generation`, and its own `dict` and `namespace`.
 """
 import copy
-import json
-from datetime import datetime, timezone
+import datetime
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+import time
 
-import jinja2
-import jinja2.ext
-import jinja2.nodes
-import jinja2.sandbox
-
-NOW = 1_700_000_000  # the moment of every render, UTC
-
-
-class Generation(jinja2.ext.Extension):
-    tags = {"generation"}
-
-    def parse(self, parser):
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
-        return jinja2.nodes.CallBlock(self.call_method("_pass"), [], [], body).set_lineno(line)
-
-    def _pass(self, caller):
-        return caller()
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+VENV = ROOT / "build" / "template-venv"
+PACKAGES = ["jinja2==3.1.6", "transformers==5.23.0", "numpy==2.2.6", "mistral-common==1.13.1"]
+NOW = 1_700_000_000  # the moment of every render, in UTC
 
 
-def raise_exception(message):
-    raise jinja2.exceptions.TemplateError(message)
+def enter_venv():
+    """Starts this script again with the packages, in a virtual environment of the template tests' own."""
+    python = VENV / "bin" / "python"
+    if pathlib.Path(sys.prefix).resolve() == VENV.resolve():
+        return
+    marker = VENV / "installed"
+    if not marker.exists() or marker.read_text() != " ".join(PACKAGES):
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stdout=sys.stderr)
+        marker.write_text(" ".join(PACKAGES))
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    os.execv(python, [str(python), *sys.argv])
 
 
-def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+class FrozenTime(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.datetime.fromtimestamp(NOW, tz)
 
 
 def make_environment():
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
-    )
-    environment.filters["tojson"] = tojson
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = lambda form: datetime.fromtimestamp(NOW, timezone.utc).strftime(form)
-    return environment
+    from transformers.utils import chat_template_utils
+
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    chat_template_utils.datetime = FrozenTime
+    return chat_template_utils._cached_compile_jinja_template("").environment
 
 
-ENVIRONMENT = make_environment()
+@functools.cache
+def environment():
+    return make_environment()
+
+
+@functools.lru_cache(maxsize=4)
+def compiled(source):
+    return environment().from_string(source)
 
 
 def render(source, context):
     """("output", text) or ("error", reason). The context stays as it is, though the filter `indent` would change a list."""
     try:
-        return "output", ENVIRONMENT.from_string(source).render(**copy.deepcopy(context))
+        return "output", compiled(source).render(**copy.deepcopy(context))
     except Exception as error:  # whatever Python raises, the template has failed
         return "error", f"{type(error).__name__}: {error}"

@@ -647,6 +647,22 @@ raise_exception()
 strftime_now('%Y-%m-%d')
 strftime_now('%d %b %Y %H:%M:%S %%')
 list | map('tojson') | join(' ')
+strftime_now('%f|%z|%Z|%j|%-d|%e|%I|%p|%y|%C|%G-%V|%u|%w|%U|%W|%D|%F|%T|%R|%r|%c|%x|%X|%n|%t|%h|%s|%k|%l|%^a|%03d|%_5d|%Ey|%Od|%10Y')
+users | groupby('address.city')
+users | groupby('name', case_sensitive=true) | map('first') | join(',')
+(users | groupby('address.city') | first).grouper
+(users | groupby('address.city') | last).list | length
+[['b', 1], ['A', 2], ['B', 3]] | groupby(0)
+dict | attr('a')
+text | attr('upper') is callable
+text | attr(1)
+'a b/ü?&' | urlencode
+{'a b': 'c/d', 'ü': 1} | urlencode
+[('a', 1), ('b', none)] | urlencode
+'{a}' .format_map({'a': 1})
+1 if 2 if 3
+(1 if 0 if 1) is defined
+1 if 0 else 2 if 0 else 3 if 0
 joiner(', ')()
 cycler('a', 'b').next()
 cycler('a', 'b').current
@@ -785,6 +801,11 @@ TEMPLATES = [
     "{% for i in [1] %}{{ text is defined }}{% endfor %}{% macro text() %}{% endmacro %}", "{% for i in [1] %}{{ range is defined }}{% endfor %}{% set range = 1 %}", "{% filter upper %}{{ text }}{% endfilter %}{% set text, y = 1, 2 %}", "{% set x %}{{ text }}{% endset %}{{ x }}{% set text = 1 %}",
     "{% for i in [1] if text %}x{% endfor %}{% set text = 1 %}", "{% set ns = namespace(a=1) %}{% for i in [1] %}{% set ns.a = text %}{% endfor %}{{ ns.a }}{% if ns %}{% else %}{% set text = 1 %}{% endif %}", "{% set text = text %}{% for i in [1] %}{{ text }}{% endfor %}",
     "{% generation %}{{ text }}{% endgeneration %}{% set text = 1 %}", "{% macro f(a=text) %}{{ a }}{{ text }}{% set text = 1 %}{% endmacro %}{{ f() }}", "{% for x, y in ['ab', 'cd'] if x %}{{ loop.previtem }}{{ loop.nextitem }}{% endfor %}",
+    "{% for x in [1, [2, [3, []]], 4] recursive %}{{ loop.depth }}{{ loop.depth0 }}{% if x is iterable %}<{{ loop(x) }}>{% else %}{{ x }},{% endif %}{% endfor %}", "{% for x in [[], [1]] recursive %}{{ loop(x) }}{% else %}none{% endfor %}", "{% for k, v in dict.items() recursive %}{{ k }}{{ loop.index }}{% endfor %}",
+    "{% for x in [1, 2, 3] if x > 1 recursive %}{{ x }}{% if x == 3 %}{{ loop([1, 5]) }}{% endif %}{% endfor %}", "{% for x in [1] %}{{ loop([2]) }}{% endfor %}", "{% for x in [[1, 2], [3]] recursive %}{% set y = x %}{{ y }}{% if x is iterable %}{{ loop(x) }}{% endif %}{{ y }}{% endfor %}{{ y is defined }}", "{% for x in [[1, 2], [3]] recursive %}{% if x == 2 %}{% break %}{% endif %}{{ loop.first }}{% if x is iterable %}{{ loop(x) }}{% endif %}{% endfor %}",
+    "{% for x in [1] recursive %}{{ loop() }}{% endfor %}", "{% for x in [1] recursive %}{{ loop(5) }}{% endfor %}", "{% set ns = namespace() %}{% set ns._x = 1 %}", "{% set ns = namespace(a=1) %}{{ ns._x is defined }}{{ ns['_x'] is defined }}",
+    # more expressions
+    "{{ strftime_now('') }}", "{{ strftime_now() }}", "{{ strftime_now(5) }}", "{{ dict.fromkeys(['a', 'b'], 1) }}", "{{ dict.fromkeys('ab') }}", "{{ dict.fromkeys() }}", "{{ dict.nope }}", "{{ namespace(_a=1) }}", "{{ namespace({'_a': 1}) }}", "{{ users | groupby('nope') }}", "{{ dict | attr('items') is callable }}", "{{ text | attr('nope') is defined }}", "{{ 5 | urlencode }}", "{{ [1] | urlencode }}", "{{ '{a}' .format_map({}) }}", "{{ 1 if 0 if 1 }}", "{{ 1 if 1 if 0 }}",
     # macros
     "{% macro f() %}x{% endmacro %}{{ f() }}{{ f() | upper }}", "{% macro f(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ f(1) }}{{ f(1, 3) }}{{ f(b=4, a=5) }}", "{% macro f(a) %}[{{ a }}]{% endmacro %}{{ f() }}", "{% macro f(a) %}{{ a is defined }}{% endmacro %}{{ f() }}", "{% macro f(a) %}{{ a.b }}{% endmacro %}{{ f() }}", "{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", "{% macro f(a) %}{% endmacro %}{{ f(b=2) }}",
     "{% macro f(a) %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ f(1, 2, 3, x=4) }}", "{% macro f() %}{{ varargs | length }}{% endmacro %}{{ f(1, 2) }}", "{% macro f(a, b=a) %}{{ b }}{% endmacro %}{{ f(3) }}", "{% macro f(a=1, b) %}{% endmacro %}", "{% macro f(a, a) %}{% endmacro %}{{ f(1, 2) }}", "{% macro f(n) %}{{ n }}{% if n > 0 %}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(5) }}",

@@ -1,108 +1,136 @@
-"""Tokenizers from tokenizer.json against the package `tokenizers` itself: small vocabularies, each kind of pre-tokenizer, both ways to
-write merges, special tokens recognised and not."""
+"""Tokenizers from tokenizer.json against the package `tokenizers` itself: small vocabularies of the combinations of components that files have
+(tests/text/components has them all, on demand), the forms of older files, and what is written from what was read."""
 import json
 import pathlib
 import random
-import struct
 import subprocess
+import sys
 
 import pytest
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from conftest import BIN, ROOT
+from conftest import BIN, MILLRACE, ROOT
 
-GPT4_LIKE = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import component_kinds  # noqa: E402
+
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+ALL = component_kinds.kinds()
+SOME = ALL[::23] + [kind for kind in ALL if kind.name.startswith("added-")][::6]
 
 
-def byte_level(use_regex):
-    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
+def texts():
+    out = ["", " ", "\n\n", "Hello world! It's  2024.", "a\t\tb  \r\n c", "'LL 'll", "x²½Ⅷ٣ 12345678", "<|im_start|>user\nHi<|im_end|>",
+           "a<tool>b <tool>", "naïve café 北京 🙂🙃", "\u017f's", "a\u00a0b\u3000c", "the the", "<s>the", "x" * 130, "##the", "▁the"]  # fmt: skip
+    draw = random.Random(7)
+    letters = ["a", "e", "the", " ", "  ", "\n", "7", "42", "'s", "é", "北", "🙂", ".", "!", "\t", "<tool>", "<|im_end|>", "\u0301", "▁", "<0x41>"]
+    return out + ["".join(draw.choices(letters, k=draw.randint(1, 30))) for _ in range(80)]
 
 
-def split(pattern):
-    return pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+def ask(model, lines, *arguments):
+    done = subprocess.run([MILLRACE, "tokenize", model, "--lines", "--json", *arguments], capture_output=True, text=True, timeout=60, encoding="utf-8",
+                          input="".join(json.dumps(line) + "\n" for line in lines))
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
 
 
-KINDS = {
-    "gpt2": (byte_level(True), False),
-    "digits": (pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level(True)]), False),
-    "llama3": (pre_tokenizers.Sequence([split(GPT4_LIKE.replace("DIGITS", "{1,3}")), byte_level(False)]), True),
-    "olmo2": (pre_tokenizers.Sequence([split(GPT4_LIKE.replace("DIGITS", "{1,3}")), byte_level(False)]), False),
-    "qwen2": (pre_tokenizers.Sequence([split(GPT4_LIKE.replace("DIGITS", "")), byte_level(False)]), False),
-}
+def encode(model, strings, parse_special=True):
+    return [row["tokens"] for row in ask(model, [{"content": text, "parse_special": parse_special, "add_special": False} for text in strings])]
 
 
-def build(kind):
-    pre_tokenizer, whole_words_first = KINDS[kind]
-    tokenizer = Tokenizer(models.BPE(ignore_merges=whole_words_first))
-    tokenizer.pre_tokenizer = pre_tokenizer
+def refusal(model):
+    done = subprocess.run([MILLRACE, "tokenize", model, "x"], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    return done.stderr
+
+
+def rewrite(model, folder):
+    folder.mkdir()
+    done = subprocess.run([BIN / "text_rewrite", model, folder], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def byte_level():
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=SPECIAL, show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=SPECIAL, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator((ROOT / "tests/data/public_domain.txt").read_text().splitlines(keepends=True), trainer)
     tokenizer.add_tokens([AddedToken("<tool>", special=False, normalized=False)])
     return tokenizer
 
 
-def texts():
-    out = ["", " ", "\n\n", "Hello world! It's  2024.", "a\t\tb  \r\n c", "'LL 'll", "x²½Ⅷ٣ 12345678", "<|im_start|>user\nHi<|im_end|>",
-           "a<tool>b <tool>", "naïve café 北京 🙂🙃", "\u017f's", "a\u00a0b\u3000c"]  # fmt: skip
-    draw = random.Random(7)
-    letters = ["a", "e", "the", " ", "  ", "\n", "7", "42", "'s", "é", "北", "🙂", ".", "!", "\t", "<tool>", "<|im_end|>", "\u0301"]
-    return out + ["".join(draw.choices(letters, k=draw.randint(1, 40))) for _ in range(500)]
+def save(folder, root, **config):
+    (folder / "tokenizer.json").write_text(json.dumps(root), encoding="utf-8")
+    if config:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
 
 
-def write_directory(folder, tokenizer, merges_as_text, **config):
-    folder.mkdir(parents=True, exist_ok=True)
-    root = json.loads(tokenizer.to_str())
-    if merges_as_text:
-        root["model"]["merges"] = [" ".join(merge) for merge in root["model"]["merges"]]
-    (folder / "tokenizer.json").write_text(json.dumps(root))
-    rows = tokenizer.get_vocab_size() + 5  # as models whose embedding is padded
-    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": rows}))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>", **config}))
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
-
-
-def encode(folder, strings, *arguments):
-    data = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in strings)
-    done = subprocess.run([BIN / "text_encode", folder, *arguments], input=data, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr.decode()
-    ids, at = [], 0
-    for _ in strings:
-        (count,) = struct.unpack_from("<I", done.stdout, at)
-        ids.append(list(struct.unpack_from(f"<{count}i", done.stdout, at + 4)))
-        at += 4 + 4 * count
-    return ids
-
-
-@pytest.mark.parametrize("merges_as_text", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_exact(tmp_path, kind, merges_as_text):
-    tokenizer = build(kind)
-    write_directory(tmp_path, tokenizer, merges_as_text)
+@pytest.mark.parametrize("kind", SOME, ids=lambda kind: kind.name)
+def test_exact_and_written_as_read(tmp_path, kind):
+    tokenizer = component_kinds.build(kind)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(tokenizer.to_str(), encoding="utf-8")
     strings = texts()
-    assert encode(tmp_path, strings, "--special") == [tokenizer.encode(text).ids for text in strings]
+    written = rewrite(file, tmp_path / "written")
+    for parse_special in (False, True):
+        tokenizer.encode_special_tokens = written.encode_special_tokens = not parse_special
+        right = [tokenizer.encode(text, add_special_tokens=False).ids for text in strings]
+        assert encode(tmp_path, strings, parse_special) == right
+        assert encode(tmp_path / "written", strings, parse_special) == right
+        assert [written.encode(text, add_special_tokens=False).ids for text in strings] == right
+    for hidden in (False, True):
+        assert written.decode_batch(right, skip_special_tokens=hidden) == tokenizer.decode_batch(right, skip_special_tokens=hidden)
+    assert [written.encode(text).ids for text in strings] == [tokenizer.encode(text).ids for text in strings]
+
+
+def test_merges_as_text_and_no_type(tmp_path):
+    tokenizer = byte_level()
+    root = json.loads(tokenizer.to_str())
+    root["model"]["merges"] = [" ".join(merge) for merge in root["model"]["merges"]]
+    del root["model"]["type"]
+    assert encode(save(tmp_path, root), texts()) == [tokenizer.encode(text).ids for text in texts()]
+
+
+def test_metaspace_of_older_files(tmp_path):
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "▁the": 1, "the": 2, "▁": 3, "▁a": 4}, unk_token="<unk>"))
+    root = json.loads(tokenizer.to_str())
+    root["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "str_rep": "▁", "add_prefix_space": False}
+    assert "'pre_tokenizer.add_prefix_space': false" in refusal(save(tmp_path, root))  # as the package
+    root["pre_tokenizer"]["prepend_scheme"] = "never"
+    root["decoder"] = {"type": "Metaspace", "replacement": "▁", "str_rep": "▁", "add_prefix_space": True}
+    tokenizer = Tokenizer.from_str(json.dumps(root))
+    strings = ["the the", " the a", "a", "▁a  the"]
+    right = [tokenizer.encode(text).ids for text in strings]
+    assert encode(save(tmp_path, root), strings) == right
+    assert [row["text"] for row in ask(tmp_path, right, "--decode", "--special")] == tokenizer.decode_batch(right, skip_special_tokens=False)
+
+
+def test_byte_level_normalizer(tmp_path):
+    tokenizer = byte_level()
+    tokenizer.pre_tokenizer = None
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.ByteLevel()])
+    strings = [text for text in texts() if len(text) < 40]
+    assert encode(save(tmp_path, json.loads(tokenizer.to_str())), strings) == [tokenizer.encode(text).ids for text in strings]
+
+
+def test_tokens_around_a_text(tmp_path):
+    tokenizer = byte_level()
+    tokenizer.post_processor = processors.TemplateProcessing(single="<|im_start|> $A <|im_end|>", special_tokens=[("<|im_start|>", 1), ("<|im_end|>", 2)])
+    save(tmp_path, json.loads(tokenizer.to_str()), add_bos_token=False)
+    rows = ask(tmp_path, [{"content": "the", "add_special": True}, {"content": "the", "add_special": False}])
+    assert rows[0]["tokens"] == tokenizer.encode("the").ids == [1, *rows[1]["tokens"], 2]
 
 
 def test_refuses_what_it_cannot_do(tmp_path):
-    def refusal(change):
-        tokenizer = build("gpt2")
-        change(tokenizer)
-        write_directory(tmp_path, tokenizer, False)
-        done = subprocess.run([BIN / "text_encode", tmp_path], input=b"", capture_output=True, timeout=60)
-        assert done.returncode == 1
-        return done.stderr.decode()
+    def says(change):
+        root = json.loads(byte_level().to_str())
+        change(root)
+        return refusal(save(tmp_path, root))
 
-    def set_normalizer(tokenizer):
-        tokenizer.normalizer = normalizers.Lowercase()
-
-    def set_pattern(tokenizer):
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split(r"[a-z]+"), byte_level(False)])
-
-    def set_processor(tokenizer):
-        tokenizer.post_processor = processors.TemplateProcessing(single="$A <|im_end|>", special_tokens=[("<|im_end|>", 2)])
-
-    assert "'normalizer'" in refusal(set_normalizer) and "Lowercase" in refusal(set_normalizer)
-    assert "'[a-z]+'" in refusal(set_pattern)
-    assert "'post_processor.single'" in refusal(set_processor)
+    assert "'normalizer': {\"type\":\"ByteLevel\"}" in says(lambda root: root.update(normalizer={"type": "ByteLevel"}))
+    assert "'pre_tokenizer'" in says(lambda root: root.update(pre_tokenizer={"type": "FixedLength", "length": 3}))
+    assert "'decoder'" in says(lambda root: root.update(decoder={"type": "CTC", "pad_token": "", "word_delimiter_token": "", "cleanup": False}))
+    assert "(?<" in says(lambda root: root.update(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(?<a>x)\\g<a>"}, "behavior": "Isolated", "invert": False}))

@@ -1,9 +1,11 @@
 #include "gateway/testing/tiny_model.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <fstream>
 
 #include "base/check.h"
@@ -13,7 +15,7 @@
 namespace millrace::gateway::testing {
 namespace {
 
-constexpr std::string_view kTemplate =
+constexpr const char* kTemplate =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
@@ -26,12 +28,12 @@ std::string FileText(int byte, int& next_other) {
   return text;
 }
 
-std::string WriteModel(const std::string& name, bool with_template) {
+std::string WriteModel(const std::map<std::string, std::string>& templates, bool chatml_tokens) {
   std::vector<std::string> tokens;
   tokens.reserve(258);
   int next_other = 0;
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(FileText(byte, next_other));
-  tokens.insert(tokens.end(), {"<|im_start|>", "<|im_end|>"});
+  tokens.insert(tokens.end(), {chatml_tokens ? "<|im_start|>" : "<|start|>", chatml_tokens ? "<|im_end|>" : "<|end|>"});
   std::vector<int32_t> types(tokens.size(), 1);
   types[kTinyStart] = types[kTinyEnd] = 3;
 
@@ -41,32 +43,27 @@ std::string WriteModel(const std::string& name, bool with_template) {
   image.extra.String("general.name", "Tiny").String("tokenizer.ggml.model", "gpt2").String("tokenizer.ggml.pre", "smollm");
   image.extra.Strings("tokenizer.ggml.tokens", tokens).Strings("tokenizer.ggml.merges", {});
   image.extra.Numbers("tokenizer.ggml.token_type", weights::GgufType::kInt32, types);
-  if (with_template) image.extra.String("tokenizer.chat_template", kTemplate);
+  for (const auto& [name, source] : templates) {
+    image.extra.String(name == "default" ? "tokenizer.chat_template" : "tokenizer.chat_template." + name, source);
+  }
 
-  const std::string path = ::testing::TempDir() + name + "-" + std::to_string(getpid()) + ".gguf";
+  static std::atomic<int> count = 0;
+  const std::string path = fmt::format("{}tiny-{}-{}.gguf", ::testing::TempDir(), getpid(), count.fetch_add(1));
   std::ofstream out(path, std::ios::binary);
   out << image.Build();
   CHECK(out.good(), "the temporary folder can be written to");
   return path;
 }
 
-// Removes the file at the end of the process.
-struct ModelOnDisk {
-  explicit ModelOnDisk(const std::string& name, bool with_template) : path(WriteModel(name, with_template)) {}
-  ~ModelOnDisk() { unlink(path.c_str()); }
-  std::string path;
-};
-
 }  // namespace
 
-std::string TinyModelPath() {
-  static const ModelOnDisk model("tiny", true);
-  return model.path;
-}
+TinyModelFile::TinyModelFile(const std::map<std::string, std::string>& templates, bool chatml_tokens)
+    : path_(WriteModel(templates, chatml_tokens)) {}
+TinyModelFile::~TinyModelFile() { unlink(path_.c_str()); }
 
-std::string TinyModelWithoutTemplatePath() {
-  static const ModelOnDisk model("mute", false);
-  return model.path;
+std::string TinyModelPath() {
+  static const TinyModelFile model(std::map<std::string, std::string>{{"default", kTemplate}});
+  return model.path();
 }
 
 TokenId TinyToken(char byte) { return static_cast<unsigned char>(byte); }

@@ -2,6 +2,7 @@
 // that text and tokens are easy to relate in tests.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,19 @@ inline constexpr uint32_t kTinyContext = 4096;
 
 // The path of the file, written once for this process into its temporary folder.
 std::string TinyModelPath();
-// The same without a chat template.
-std::string TinyModelWithoutTemplatePath();
+
+// The same with other chat templates, by name; removed with the object.
+class TinyModelFile {
+ public:
+  explicit TinyModelFile(const std::map<std::string, std::string>& templates, bool chatml_tokens = true);
+  ~TinyModelFile();
+  TinyModelFile(const TinyModelFile&) = delete;
+  TinyModelFile& operator=(const TinyModelFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 // The token whose text is this one byte.
 TokenId TinyToken(char byte);

@@ -1,0 +1,47 @@
+#include "text/mark_cuts.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "text/code_point_table.h"
+
+namespace millrace::text {
+namespace {
+
+uint32_t LastCodePoint(std::string_view text) { return DecodeAt(text, BeginBefore(text, text.size())).value; }
+
+// Where the next "▁" behind `at` begins that has another code point in front; the size of `text` when there is none.
+size_t NextMark(std::string_view text, size_t at) {
+  while (text.substr(at).starts_with(kMark)) at += kMark.size();
+  while (at < text.size()) {
+    const void* found = std::memchr(text.data() + at, kMark.front(), text.size() - at);
+    if (found == nullptr) break;
+    at = static_cast<size_t>(static_cast<const char*>(found) - text.data());
+    if (text.substr(at).starts_with(kMark)) return at;
+    ++at;
+  }
+  return text.size();
+}
+
+}  // namespace
+
+void MarkCuts::BarIn(std::string_view token) {
+  for (size_t at = NextMark(token, 0); at < token.size(); at = NextMark(token, at)) {
+    const uint32_t before = LastCodePoint(token.substr(0, at));
+    const auto place = std::lower_bound(barred_.begin(), barred_.end(), before);
+    if (place == barred_.end() || *place != before) barred_.insert(place, before);
+  }
+}
+
+size_t MarkCuts::FirstPart(std::string_view text) const {
+  if (!allowed_) return text.size();
+  size_t at = NextMark(text, 0);
+  while (at < text.size() && IsBarredAfter(text.substr(0, at))) at = NextMark(text, at);
+  return at;
+}
+
+bool MarkCuts::IsBarredAfter(std::string_view text) const {
+  return !barred_.empty() && std::binary_search(barred_.begin(), barred_.end(), LastCodePoint(text));
+}
+
+}  // namespace millrace::text
