@@ -133,7 +133,8 @@ void AddBenchQuality(CLI::App& bench, int& exit_code) {
   command->add_option("--threads", options->threads, "0 = one per physical core")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
-  command->add_option("--isa", options->isa, "Force an instruction set: scalar, avx2")->check(CLI::IsMember({"scalar", "avx2"}));
+  command->add_option("--isa", options->isa, "Force an instruction set: scalar, avx2, avx512vnni")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512vnni"}));
   command->add_flag("--reference", options->reference, "The slow float arithmetic");
   command->add_flag("--json", options->json, "Last line: one JSON object");
   command->callback([options, &exit_code] {

@@ -178,7 +178,8 @@ void AddModelBenchOptions(CLI::App& app, ModelBenchOptions& options) {
   app.add_option("--tokens", options.tokens, "Decode steps per measurement")->check(CLI::Range(1, 4096))->capture_default_str();
   app.add_option("--rounds", options.rounds, "Rounds over all rows")->check(CLI::Range(1, 100))->capture_default_str();
   app.add_option("--threads", options.threads, "0 = one per physical core")->check(CLI::Range(0, 256))->capture_default_str();
-  app.add_option("--isa", options.isa, "Force an instruction set: scalar, avx2")->check(CLI::IsMember({"scalar", "avx2"}));
+  app.add_option("--isa", options.isa, "Force an instruction set: scalar, avx2, avx512vnni")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512vnni"}));
   app.add_option("--quantize", options.quantise, "Quantise float weights to so many bits while loading: 4 or 8")
       ->check(CLI::IsMember({4, 8}));
   app.add_flag("--reference", options.reference, "The slow float arithmetic");

@@ -219,8 +219,8 @@ void AddServe(CLI::App& app, int& exit_code) {
   command->add_flag("--reference", options->worker.reference, "Slow float arithmetic that the fast paths are tested against");
   command->add_option("--quantize", options->worker.quantise, "Quantise float weights to so many bits while loading: 4 or 8")
       ->check(CLI::IsMember({4, 8}));
-  command->add_option("--isa", options->worker.isa, "Force an instruction set: scalar, avx2")
-      ->check(CLI::IsMember({"scalar", "avx2"}));
+  command->add_option("--isa", options->worker.isa, "Force an instruction set: scalar, avx2, avx512vnni")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512vnni"}));
   command
       ->add_option("--allowed-host", options->gateway.allowed_hosts, "Host names clients may use, beside localhost and addresses")
       ->check(CheckHostName);

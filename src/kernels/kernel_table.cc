@@ -12,6 +12,10 @@ bool Always() { return true; }
 #if defined(__x86_64__)
 // The compiler's own detection also asks whether the operating system saves the wide registers.
 bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+bool HasAvx512Vnni() {
+  return HasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 struct Row {
@@ -26,6 +30,7 @@ constexpr Row kRows[] = {
     {Isa::kScalar, "scalar", Always, &kScalarTable},
 #if defined(__x86_64__)
     {Isa::kAvx2, "avx2", HasAvx2, &kAvx2Table},
+    {Isa::kAvx512Vnni, "avx512vnni", HasAvx512Vnni, &kAvx512Table},
 #endif
 };
 

@@ -24,7 +24,7 @@
 
 namespace millrace::kernels {
 
-enum class Isa : uint8_t { kScalar, kAvx2 };
+enum class Isa : uint8_t { kScalar, kAvx2, kAvx512Vnni };
 
 inline constexpr uint32_t kMinusSums = 6;  // numbers of QuantRows::minus_sums a group
 
@@ -141,7 +141,7 @@ struct KernelTable {
   uint64_t (*read_sum)(const std::byte* data, size_t bytes);
 };
 
-std::string_view IsaName(Isa isa);  // "scalar", "avx2"
+std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avx512vnni"
 std::optional<Isa> IsaFromName(std::string_view name);
 // What this build and this CPU can run, slowest first.
 std::span<const Isa> AvailableIsas();

@@ -10,13 +10,15 @@
 #include "kernels/elementwise.h"
 #include "kernels/kernel_constants.h"
 #include "kernels/kernel_tables.h"
+#include "kernels/kernels_avx2.h"
 #include "kernels/lanes_avx2.h"
 #include "kernels/matmul_tables.h"
 
 namespace millrace::kernels {
-namespace {
 
 // ---- activations ----
+
+namespace {
 
 int32_t MaxOf(__m256i v) {
   __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -53,7 +55,9 @@ int32_t QuantizeGroup(const __m256 (&v)[4], float inverse, int8_t* codes, int16_
   return -(static_cast<int16_t>(pair) + (pair >> 16));
 }
 
-void QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
+}  // namespace
+
+void avx2::QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
   const uint32_t groups = out.cols / kGroupCols;
   const __m256i magnitude_bits = _mm256_set1_epi32(0x7FFFFFFF);
   int8_t* codes = out.codes + size_t{row} * out.cols;
@@ -85,7 +89,7 @@ void QuantizeRow(const float* x, const QuantRows& out, uint32_t row) {
 
 // ---- elementwise ----
 
-void RmsNorm(const float* x, const float* weight, uint32_t count, float epsilon, float* y) {
+void avx2::RmsNorm(const float* x, const float* weight, uint32_t count, float epsilon, float* y) {
   __m256 low = _mm256_setzero_ps();
   __m256 high = _mm256_setzero_ps();
   size_t at = 0;
@@ -112,7 +116,7 @@ void RmsNorm(const float* x, const float* weight, uint32_t count, float epsilon,
   }
 }
 
-void SiluMul(const float* gate, const float* up, size_t count, float* out) {
+void avx2::SiluMul(const float* gate, const float* up, size_t count, float* out) {
   const __m256 one = _mm256_set1_ps(1.0F);
   const __m256 sign = _mm256_set1_ps(-0.0F);
   for (size_t at = 0; at < count; at += 8) {
@@ -121,6 +125,8 @@ void SiluMul(const float* gate, const float* up, size_t count, float* out) {
     StoreFirst(out + at, count - at, _mm256_mul_ps(silu, LoadFirst(up + at, count - at)));
   }
 }
+
+namespace {
 
 void RopeOne(float* first, float* second, float cos, float sin) {
   const float x0 = *first;
@@ -157,7 +163,9 @@ void RopeHalves(float* head, const RopeArgs& args) {
   for (; i < pairs; ++i) RopeOne(head + i, head + pairs + i, args.cos[i], args.sin[i]);
 }
 
-void Rope(float* head, const RopeArgs& args) {
+}  // namespace
+
+void avx2::Rope(float* head, const RopeArgs& args) {
   if (args.adjacent) {
     RopeAdjacent(head, args);
   } else {
@@ -165,7 +173,7 @@ void Rope(float* head, const RopeArgs& args) {
   }
 }
 
-void ToHalf(const float* x, size_t count, uint16_t* out) {
+void avx2::ToHalf(const float* x, size_t count, uint16_t* out) {
   size_t at = 0;
   for (; at + 8 <= count; at += 8) {
     const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(x + at), _MM_FROUND_TO_NEAREST_INT);
@@ -179,13 +187,13 @@ void ToHalf(const float* x, size_t count, uint16_t* out) {
   }
 }
 
-void ExpAll(const float* x, size_t count, float* out) {
+void avx2::ExpAll(const float* x, size_t count, float* out) {
   for (size_t at = 0; at < count; at += 8) StoreFirst(out + at, count - at, Exp(LoadFirst(x + at, count - at)));
 }
 
 // ---- the roof ----
 
-uint64_t ReadSum(const std::byte* data, size_t bytes) {
+uint64_t avx2::ReadSum(const std::byte* data, size_t bytes) {
   __m256i sums[8];
   for (__m256i& sum : sums) sum = _mm256_setzero_si256();
   const auto* words = reinterpret_cast<const __m256i*>(data);
@@ -202,27 +210,25 @@ uint64_t ReadSum(const std::byte* data, size_t bytes) {
   return parts[0] + parts[1] + parts[2] + parts[3];
 }
 
-}  // namespace
-
 constinit const KernelTable kAvx2Table = {
     .isa = Isa::kAvx2,
-    .quantize_row = QuantizeRow,
+    .quantize_row = avx2::QuantizeRow,
     .matmul = kAvx2Matmul,
-    .rms_norm = RmsNorm,
-    .silu_mul = SiluMul,
+    .rms_norm = avx2::RmsNorm,
+    .silu_mul = avx2::SiluMul,
     .layer_norm = avx2::LayerNorm,
     .silu = avx2::Silu,
     .gelu_tanh = avx2::GeluTanh,
     .gelu_tanh_mul = avx2::GeluTanhMul,
     .softcap = avx2::SoftcapAll,
-    .rope = Rope,
-    .to_half = ToHalf,
-    .exp = ExpAll,
+    .rope = avx2::Rope,
+    .to_half = avx2::ToHalf,
+    .exp = avx2::ExpAll,
     .attend_tile_f16 = avx2::AttendTileF16,
     .attend_tile_f32 = avx2::AttendTileF32,
     .attend_merge = avx2::AttendMerge,
     .attend_finish = avx2::AttendFinish,
-    .read_sum = ReadSum,
+    .read_sum = avx2::ReadSum,
 };
 
 }  // namespace millrace::kernels

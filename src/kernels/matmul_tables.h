@@ -10,6 +10,7 @@ namespace millrace::kernels {
 extern const std::array<MatmulFn, kPackedForms> kScalarMatmul;
 #if defined(__x86_64__)
 extern const std::array<MatmulFn, kPackedForms> kAvx2Matmul;
+extern const std::array<MatmulFn, kPackedForms> kAvx512Matmul;
 #endif
 
 }  // namespace millrace::kernels
