@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -205,6 +206,30 @@ TEST(TokenizerJson, WhatTheFileCannotTellIsNotWritten) {
             "SentencePiece's removal of extra spaces, which tokenizer.json cannot tell");
   spec.normalizers = {text::CompiledRules{"x", false}};
   EXPECT_EQ(TokenizerFilesOf(spec, "").status().code(), Code::kUnsupported);
+}
+
+text::TokenizerSpec ScoredSpec(std::vector<float> scores) {
+  text::TokenizerSpec spec;
+  spec.tokens = {"<unk>", "a", "b", "ab", "aba"};
+  spec.token_types.assign(5, TokenType::kNormal);
+  spec.token_types[0] = TokenType::kUnknown;
+  spec.unk = 0;
+  spec.model = text::ScoredBpeModel{.scores = std::move(scores)};
+  return spec;
+}
+
+TEST(TokenizerJson, ScoresAreWrittenAsMergesInTheirOrder) {
+  const auto files = TokenizerFilesOf(ScoredSpec({0, 0, 0, -2, -1}), "");
+  ASSERT_TRUE(files.ok()) << files.status().message();
+  const auto json = Json::Parse(files->at("tokenizer.json"));
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(json->Find("model")->Find("merges")->Write(), R"([["ab","a"],["a","b"]])");
+}
+
+TEST(TokenizerJson, ScoresThatMakeNoModelAreNotWritten) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(TokenizerFilesOf(ScoredSpec({0, 0, 0, nan, -1}), "").status().message(), "the score of token 3 is not a number");
+  EXPECT_EQ(TokenizerFilesOf(ScoredSpec({0, 0, 0}), "").status().code(), Code::kInvalidArgument);
 }
 
 TEST(TokenizerJson, RefusesWithTheReason) {
