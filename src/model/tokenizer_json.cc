@@ -371,7 +371,11 @@ std::string_view TokenText(const Json& value) {
 
 // Adds what the small files name and tokenizer.json does not have as special tokens.
 Status AddNamed(const Json& value, std::string_view path, TokenTable& table) {
-  const std::string text(TokenText(value));
+  const Json* content = value.is_object() ? value.Find("content") : &value;
+  if (content == nullptr || !content->is_string()) {
+    return Error(Code::kDataLoss, "'{}': {}, expected a text or an object with a content", path, ShownText(value.Write()));
+  }
+  const std::string& text = content->as_string();
   if (text.empty() || table.IsAdded(text)) return {};
   if (value.is_object()) return AddFromJson(value, path, std::nullopt, true, table);
   const Status added = table.Add(text, {}, true, std::nullopt);
@@ -383,16 +387,15 @@ Status ReadAddedTokensDecoder(const Json& config, TokenTable& table) {
   const Json* list = config.Find("added_tokens_decoder");
   if (IsAbsent(list)) return {};
   if (!list->is_object()) return Error(Code::kDataLoss, "'added_tokens_decoder': expected an object");
-  std::vector<std::pair<uint64_t, const Json*>> entries;
+  std::vector<std::pair<TokenId, const Json*>> entries;
   for (const auto& [key, entry] : list->members()) {
     const auto number = Json::Parse(key);
-    const auto id = number.ok() && number->is_integer() ? number->as_uint64() : Result<uint64_t>(Status(Code::kDataLoss, ""));
-    if (!id.ok()) return Error(Code::kDataLoss, "'added_tokens_decoder': '{}', expected an id", ShownText(key));
-    entries.emplace_back(*id, &entry);
+    if (!number.ok()) return Error(Code::kDataLoss, "'added_tokens_decoder': '{}', expected an id", ShownText(key));
+    ASSIGN_OR_RETURN(const TokenId id, IdOf(*number, "'added_tokens_decoder'", table.limit()));
+    entries.emplace_back(id, &entry);
   }
   std::sort(entries.begin(), entries.end());
-  for (const auto& [id, entry] : entries)
-    RETURN_IF_ERROR(AddFromJson(*entry, "added_tokens_decoder", std::nullopt, false, table));
+  for (const auto& [id, entry] : entries) RETURN_IF_ERROR(AddFromJson(*entry, "added_tokens_decoder", id, false, table));
   return {};
 }
 
@@ -416,8 +419,14 @@ Status ReadSpecials(const Json& config, const Json& map, TokenTable& table, Toke
   for (const std::string_view key : {"additional_special_tokens", "extra_special_tokens"}) {
     const Json* list = config.Find(key);
     if (IsAbsent(list)) list = map.Find(key);
-    if (list == nullptr || !list->is_array()) continue;
-    for (const Json& value : list->items()) RETURN_IF_ERROR(AddNamed(value, key, table));
+    if (IsAbsent(list)) continue;
+    if (list->is_array()) {
+      for (const Json& value : list->items()) RETURN_IF_ERROR(AddNamed(value, key, table));
+    } else if (list->is_object()) {
+      for (const auto& [name, value] : list->members()) RETURN_IF_ERROR(AddNamed(value, key, table));
+    } else {
+      return Error(Code::kDataLoss, "'{}': {}, expected an array or an object of tokens", key, ShownText(list->Write()));
+    }
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "text/vocabulary.h"
 #include "weights/shown_text.h"
 
 namespace millrace::model {
@@ -125,6 +126,7 @@ std::optional<std::string> FromBase64(std::string_view text) {
     count -= 8;
     out += static_cast<char>(bits >> count & 0xFF);
   }
+  if (count >= 6 || (bits & ((1U << count) - 1)) != 0) return std::nullopt;
   return out;
 }
 
@@ -327,6 +329,10 @@ Status AppendSpecial(const Step& step, const Json& name, size_t tokens, std::vec
   if (ids == nullptr || !ids->is_array()) {
     return Error(Code::kDataLoss, "'{}.special_tokens': no ids of {}, which the template names", step.path(),
                  ShownText(name.Write()));
+  }
+  if (ids->items().size() > text::kMaxAffixTokens - out.size()) {
+    return Error(Code::kUnsupported, "'{}.single': more than {} special tokens on one side of the text", step.path(),
+                 text::kMaxAffixTokens);
   }
   for (const Json& id : ids->items()) {
     ASSIGN_OR_RETURN(const TokenId token, IdOf(id, step, "special_tokens", tokens));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,13 @@ TEST(TokenizerJson, WithoutRowsTheFileSaysHowManyThereAre) {
   const auto spec = Read({}, std::nullopt);
   ASSERT_TRUE(spec.ok()) << spec.status().message();
   EXPECT_EQ(spec->tokens.size(), 5U);
+}
+
+TEST(TokenizerJson, NamedTokensMayStandInAnObject) {
+  const auto spec = Read({.config = R"({"extra_special_tokens":{"image_token":"<image>"}})"});
+  ASSERT_TRUE(spec.ok()) << spec.status().message();
+  EXPECT_EQ(spec->tokens[5], "<image>");
+  EXPECT_EQ(spec->token_types[5], TokenType::kControl);
 }
 
 TEST(TokenizerJson, MergesMayBePairs) {
@@ -200,6 +208,30 @@ TEST(TokenizerJson, WhatTheFileCannotTellIsNotWritten) {
   EXPECT_EQ(TokenizerFilesOf(spec, "").status().code(), Code::kUnsupported);
 }
 
+text::TokenizerSpec ScoredSpec(std::vector<float> scores) {
+  text::TokenizerSpec spec;
+  spec.tokens = {"<unk>", "a", "b", "ab", "aba"};
+  spec.token_types.assign(5, TokenType::kNormal);
+  spec.token_types[0] = TokenType::kUnknown;
+  spec.unk = 0;
+  spec.model = text::ScoredBpeModel{.scores = std::move(scores)};
+  return spec;
+}
+
+TEST(TokenizerJson, ScoresAreWrittenAsMergesInTheirOrder) {
+  const auto files = TokenizerFilesOf(ScoredSpec({0, 0, 0, -2, -1}), "");
+  ASSERT_TRUE(files.ok()) << files.status().message();
+  const auto json = Json::Parse(files->at("tokenizer.json"));
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(json->Find("model")->Find("merges")->Write(), R"([["ab","a"],["a","b"]])");
+}
+
+TEST(TokenizerJson, ScoresThatMakeNoModelAreNotWritten) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(TokenizerFilesOf(ScoredSpec({0, 0, 0, nan, -1}), "").status().message(), "the score of token 3 is not a number");
+  EXPECT_EQ(TokenizerFilesOf(ScoredSpec({0, 0, 0}), "").status().code(), Code::kInvalidArgument);
+}
+
 TEST(TokenizerJson, RefusesWithTheReason) {
   const auto says = [](const Image& image, std::string_view words, Code code = Code::kUnsupported) {
     const auto spec = Read(image);
@@ -234,6 +266,23 @@ TEST(TokenizerJson, RefusesWithTheReason) {
   says({.rest = R"(,"post_processor":{"type":"BertProcessing"})"}, "'post_processor.cls': missing", loss);
   says({.rest = R"(,"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"B","type_id":0}}]})"},
        "expected the text once, as sequence A");
+  const auto processing = [](size_t parts) {
+    std::string single;
+    for (size_t i = 0; i < parts; ++i) single += R"({"SpecialToken":{"id":"x","type_id":0}},)";
+    return R"(,"post_processor":{"type":"TemplateProcessing","single":[)" + single +
+           R"({"Sequence":{"id":"A","type_id":0}}],"special_tokens":{"x":{"id":"x","ids":[0,1],"tokens":["a","b"]}}})";
+  };
+  EXPECT_TRUE(Read({.rest = processing(8)}).ok());
+  says({.rest = processing(9)}, "'post_processor.single': more than 16 special tokens on one side of the text");
+  says({.rest = R"(,"normalizer":{"type":"Precompiled","precompiled_charsmap":"AB=="})"}, "expected base64", loss);
+  says({.rest = R"(,"normalizer":{"type":"Precompiled","precompiled_charsmap":"AAAAA==="})"}, "expected base64", loss);
+  says({.config = R"({"bos_token":17})"}, "'bos_token': 17, expected a text or an object with a content", loss);
+  says({.config = R"({"bos_token":{"content":1}})"}, "'bos_token': {\"content\":1}, expected a text", loss);
+  says({.config = R"({"additional_special_tokens":"x"})"},
+       "'additional_special_tokens': \"x\", expected an array or an object of tokens", loss);
+  says({.config = R"({"extra_special_tokens":{"image_token":3}})"}, "'extra_special_tokens': 3, expected a text", loss);
+  says({.config = R"({"added_tokens_decoder":{"6":{"content":"<new>"}}})"},
+       "the file says id 6, which `tokenizers` does not follow: it gives 5");
   says({.vocab = R"({"a":9})"}, "tokenizer.json: token 'a': 'model.vocab': id 9, expected a whole number below 8", loss);
   says({.vocab = R"({"a":-1})"}, "id -1", loss);
   says({.vocab = R"({"a":0,"b":0})"}, "id 0 is that of two tokens, 'a' and 'b'", loss);

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_map>
+#include <tuple>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "base/json.h"
-#include "base/utf8.h"
 #include "model/named_file.h"
 #include "model/tokenizer_writer_steps.h"
+#include "text/subword_model.h"
+#include "text/token_splits.h"
 #include "text/vocabulary.h"
 
 namespace millrace::model {
@@ -107,48 +109,36 @@ Json BpeJson(const TokenizerSpec& spec, const Rows& rows, const text::BpeModel& 
 }
 
 // The splits of every token into two tokens, the highest score first; of one score those with the longest left side first, as `transformers` has it.
+// The vocabulary builds and the model is created, so scores are numbers and there is one for every token.
 Result<text::BpeModel> MergesOfScores(const TokenizerSpec& spec, const text::ScoredBpeModel& model) {
-  struct Split {
-    size_t token;
-    uint32_t left_bytes, left_letters, right_letters;
-  };
-  std::unordered_map<std::string_view, size_t> ids;
-  const auto merges = [&](size_t id) {
+  std::unordered_set<std::string_view> seen;
+  std::vector<text::MergeableToken> tokens;
+  std::vector<uint32_t> letters(spec.tokens.size());
+  for (size_t id = 0; id < spec.tokens.size(); ++id) {
     const TokenType type = TypeOf(spec, id);
-    return (type == TokenType::kNormal || type == TokenType::kUserDefined) && !spec.tokens[id].empty();
+    const std::string& token = spec.tokens[id];
+    const bool merges = (type == TokenType::kNormal || type == TokenType::kUserDefined);
+    if (!merges || token.empty() || !seen.insert(token).second) continue;
+    letters[id] = static_cast<uint32_t>(
+        std::count_if(token.begin(), token.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+    tokens.push_back({token, static_cast<TokenId>(id), true});
+  }
+  ASSIGN_OR_RETURN(std::vector<text::TokenSplit> splits, text::SplitsOfTokens(tokens, text::kMaxVocabularyMerges));
+  std::erase_if(splits, [](const text::TokenSplit& split) { return split.left < 0 || split.right < 0; });
+  const auto key = [&](const text::TokenSplit& split) {
+    return std::tuple(-model.scores[static_cast<size_t>(split.token)], -int64_t{letters[static_cast<size_t>(split.left)]},
+                      -int64_t{letters[static_cast<size_t>(split.right)]}, split.token);
   };
-  for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    if (merges(id)) ids.emplace(spec.tokens[id], id);
-  }
-  std::vector<Split> splits;
-  for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    if (!merges(id)) continue;
-    const std::string_view token = spec.tokens[id];
-    std::vector<uint32_t> begins;  // of its code points
-    for (size_t at = 0; at < token.size(); at += std::max<size_t>(1, Utf8SequenceLength(token.substr(at)))) {
-      begins.push_back(static_cast<uint32_t>(at));
-    }
-    for (uint32_t i = 1; i < begins.size(); ++i) {
-      if (!ids.contains(token.substr(0, begins[i])) || !ids.contains(token.substr(begins[i]))) continue;
-      if (splits.size() == text::kMaxVocabularyMerges) {
-        return Error(Code::kUnsupported, "a vocabulary of more than {} merges", text::kMaxVocabularyMerges);
-      }
-      splits.push_back({id, begins[i], i, static_cast<uint32_t>(begins.size()) - i});
-    }
-  }
-  std::stable_sort(splits.begin(), splits.end(), [&](const Split& a, const Split& b) {
-    const float left = model.scores[a.token];
-    const float right = model.scores[b.token];
-    if (left != right) return left > right;
-    if (a.left_letters != b.left_letters) return a.left_letters > b.left_letters;
-    return a.right_letters > b.right_letters;
-  });
+  std::sort(splits.begin(), splits.end(), [&](const text::TokenSplit& a, const text::TokenSplit& b) { return key(a) < key(b); });
   text::BpeModel bpe;
   bpe.fuse_unknown = true;
   bpe.byte_fallback =
       std::any_of(spec.token_types.begin(), spec.token_types.end(), [](TokenType type) { return type == TokenType::kByte; });
   bpe.merges.reserve(splits.size());
-  for (const Split& split : splits) bpe.merges.push_back({spec.tokens[split.token], split.left_bytes});
+  for (const text::TokenSplit& split : splits) {
+    bpe.merges.push_back({spec.tokens[static_cast<size_t>(split.token)],
+                          static_cast<uint32_t>(spec.tokens[static_cast<size_t>(split.left)].size())});
+  }
   return bpe;
 }
 
@@ -186,8 +176,11 @@ Result<Json> ModelJson(const TokenizerSpec& spec, const Rows& rows) {
 }
 
 Result<std::string> TokenizerJson(const TokenizerSpec& spec) {
-  const Rows rows(spec);
   ASSIGN_OR_RETURN(Json normalizer, NormalizerMember(spec));
+  // What loads is written, nothing else.
+  ASSIGN_OR_RETURN(const auto vocabulary, text::Vocabulary::Build(spec));
+  RETURN_IF_ERROR(text::SubwordModel::Create(spec, *vocabulary).status());
+  const Rows rows(spec);
   ASSIGN_OR_RETURN(Json model, ModelJson(spec, rows));
   return Json(Json::Object{{"version", Json("1.0")},
                            {"truncation", Json()},
