@@ -1,4 +1,4 @@
-// The arithmetic operators of template_ops.h.
+// The arithmetic operators of ops.h.
 #include <cmath>
 #include <utility>
 

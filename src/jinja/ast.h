@@ -39,7 +39,7 @@ struct Postfix {
   Value key = {};                               // kAttribute: the name as a value
   ExprPtr first = {}, second = {}, third = {};  // kSubscript: first; kSlice: its bounds, null where left out
   Arguments arguments = {};                     // kCall, kFilter, kTest
-  const FilterEntry* filter = nullptr;          // null where there is none of that name, in a branch: see template_checks.h
+  const FilterEntry* filter = nullptr;          // null where there is none of that name, in a branch: see checks.h
   const TestEntry* test = nullptr;              // likewise
   bool negated = false;                         // is not
   bool constant = false;                        // kSlice: made of literals alone, value and bounds
@@ -122,7 +122,7 @@ struct Stmt {
   std::vector<std::unique_ptr<Block>> blocks = {};
   std::unique_ptr<MacroDefinition> macro = {};
   bool recursive = false;                        // kFor: the body may call `loop`
-  std::vector<std::vector<NameId>> hidden = {};  // for each block with variables of its own: see template_scopes.h
+  std::vector<std::vector<NameId>> hidden = {};  // for each block with variables of its own: see scopes.h
 };
 
 struct Program {

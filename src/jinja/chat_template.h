@@ -50,7 +50,7 @@ class ChatTemplate {
   // The same at a chosen moment (seconds since 1970), which only strftime_now reads. It shows local time.
   Result<std::string> RenderAt(const Json& context, int64_t unix_seconds) const;
 
-  // True when the template reads this variable somewhere: whether "tools" or "enable_thinking" has any effect.
+  // True when the name of this variable occurs as a variable: read, or only set, such as by a loop. False: it has no effect.
   bool Mentions(std::string_view variable) const;
 
  private:

@@ -180,6 +180,10 @@ TEST(ChatTemplate, BudgetsStopRunawayTemplates) {
         "{{ ([[[1]] * 100000] * 100000) | tojson(indent=1000) }}",
         "{% for a in range(100000) %}{{ 'x' * 100000 }}{% endfor %}",
         "{{ '{:>999999}'.format(1) * 1000 }}",
+        "{% set a = 'a' * 3000000 %}{% for i in range(9000) %}{% set x = {a: 1} %}{% endfor %}",
+        "{% set a = 'a' * 3000000 %}{% set d = {1: 1} %}{% for i in range(9000) %}{{ d[a] }}{% endfor %}",
+        "{% set a = 'a' * 3000000 %}{% set d = {a ~ 1: 1} %}{% set b = a ~ 2 %}{% for i in range(9000) %}{{ d[b] }}{% endfor %}",
+        "{% set a = 'a' * 3000000 %}{% for i in range(50) %}{{ a is lower }}{{ a is upper }}{% endfor %}",
         "{% set ns = namespace() %}{% for i in range(100000) %}{% set ns.l = loop %}{% for x in [ns.l] %}{% set ns.l = loop %}{% "
         "endfor %}{% endfor %}{{ 'x' * 99999999999 }}"}) {
     EXPECT_EQ(CodeOf(source), Code::kResourceExhausted) << source << "\n" << ErrorOf(source);

@@ -42,7 +42,7 @@ class Evaluator {
     uint64_t serial;
   };
 
-  // --- statements, template_eval.cc ---
+  // --- statements, eval.cc ---
   Status LoadContext(const Json& context);
   Result<Flow> Execute(const Block& block);
   Result<Flow> ExecuteStmt(const Stmt& stmt);
@@ -73,7 +73,7 @@ class Evaluator {
   Result<Value> Lookup(NameId name);
   Value UndefinedName(NameId name);
 
-  // --- expressions, template_eval_expr.cc ---
+  // --- expressions, eval_expr.cc ---
   Result<Value> Evaluate(const Expr& expr);
   Result<Value> EvaluateNode(const Expr& expr);
   Result<Value> EvaluateLogic(const Expr& expr);

@@ -19,7 +19,7 @@ struct FilterEntry {
 // Null when there is no filter of that name.
 const FilterEntry* FindFilter(std::string_view name);
 
-std::span<const FilterEntry> TextFilters();      // template_filters_text.cc: text, numbers, tojson, default
-std::span<const FilterEntry> SequenceFilters();  // template_filters_sequence.cc
+std::span<const FilterEntry> TextFilters();      // filters_text.cc: text, numbers, tojson, default
+std::span<const FilterEntry> SequenceFilters();  // filters_sequence.cc
 
 }  // namespace millrace::jinja

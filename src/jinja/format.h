@@ -1,6 +1,6 @@
 // Values as text: Python's str() and repr(), json.dumps, and the two ways of formatting, "%" and str.format.
 //
-// All of it charges the budget for what it writes; recursion is bounded by the depth of values. Errors as in template_ops.h;
+// All of it charges the budget for what it writes; recursion is bounded by the depth of values. Errors as in ops.h;
 // kUnsupported for what Python would print with a memory address.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The global functions of template_runtime.h.
+// The global functions of runtime.h.
 #include <algorithm>
 #include <ctime>
 

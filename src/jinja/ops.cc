@@ -47,8 +47,6 @@ bool Truthy(const Value& value) {
   }
 }
 
-uint64_t HashText(std::string_view text) { return std::hash<std::string_view>{}(text); }
-
 namespace {
 
 __extension__ typedef __int128 Int128;
@@ -84,7 +82,10 @@ Order OrderNumbers(const Value& a, const Value& b) {
 }  // namespace
 
 Result<uint64_t> HashOf(const Value& key, Budget* budget) {
-  if (key.Is(Kind::kString)) return HashText(key.str());
+  if (key.Is(Kind::kString)) {
+    if (budget != nullptr) RETURN_IF_ERROR(budget->Charge(key.str().size() / 64));
+    return std::hash<std::string_view>{}(key.str());
+  }
   if (key.is_number()) {
     const auto exact = ExactInteger(key);
     return exact ? std::hash<uint64_t>{}(static_cast<uint64_t>(*exact)) * 0x9E3779B97F4A7C15u
@@ -102,13 +103,24 @@ Result<uint64_t> HashOf(const Value& key, Budget* budget) {
   return hash;
 }
 
-bool KeysEqual(const Value& a, const Value& b) {
+// The recursion is bounded by the depth of values.
+Result<bool> KeysEqual(const Value& a, const Value& b, Budget* budget) {
   if (a.is_number() && b.is_number()) return OrderNumbers(a, b) == Order::kEqual;
   if (a.kind() != b.kind()) return false;
-  if (a.Is(Kind::kString)) return a.str() == b.str();
-  if (!a.Is(Kind::kTuple)) return true;  // none, undefined
-  return a.object() == b.object() ||
-         std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(), KeysEqual);
+  if (!a.Is(Kind::kString) && !a.Is(Kind::kTuple)) return true;  // none, undefined
+  if (a.object() == b.object()) return true;
+  if (a.Is(Kind::kString)) {
+    if (a.str().size() != b.str().size()) return false;
+    if (budget != nullptr) RETURN_IF_ERROR(budget->Charge(a.str().size() / 64));
+    return a.str() == b.str();
+  }
+  if (a.items().size() != b.items().size()) return false;
+  if (budget != nullptr) RETURN_IF_ERROR(budget->Charge(1 + a.items().size()));
+  for (size_t i = 0; i < a.items().size(); ++i) {
+    ASSIGN_OR_RETURN(const bool equal, KeysEqual(a.items()[i], b.items()[i], budget));
+    if (!equal) return false;
+  }
+  return true;
 }
 
 namespace {
@@ -329,9 +341,9 @@ Result<Value> CharacterAt(const Value& value, int64_t index, Budget& budget) {
 Result<Value> Item(const Value& value, const Value& key, Budget& budget) {
   if (value.Is(Kind::kUndefined)) return UndefinedError(value);
   if (value.Is(Kind::kDict)) {
-    if (const auto hash = HashOf(key, &budget); !hash.ok() && hash.status().code() == Code::kInvalidArgument) return Value();
-    ASSIGN_OR_RETURN(const Value* const found, value.dict().Find(key, budget));
-    return found == nullptr ? Value() : *found;
+    const Result<const Value*> found = value.dict().Find(key, budget);
+    if (!found.ok()) return found.status().code() == Code::kInvalidArgument ? Result<Value>(Value()) : found.status();
+    return *found == nullptr ? Value() : **found;
   }
   const bool indexable = value.Is(Kind::kString) || value.is_array() || value.Is(Kind::kRange);
   if (!indexable || !key.is_integral()) return Value();

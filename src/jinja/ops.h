@@ -15,11 +15,10 @@ namespace millrace::jinja {
 enum class Operator : uint8_t { kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower };
 enum class Comparison : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kNotIn };
 
-uint64_t HashText(std::string_view text);
 // Equal keys hash alike (1, 1.0 and true do). An error for what Python cannot hash. Null budget: free of charge.
 Result<uint64_t> HashOf(const Value& key, Budget* budget);
-// Both hashable.
-bool KeysEqual(const Value& a, const Value& b);
+// Both hashable. Null budget: free of charge.
+Result<bool> KeysEqual(const Value& a, const Value& b, Budget* budget);
 
 bool Truthy(const Value& value);
 Result<bool> Equal(const Value& a, const Value& b, Budget& budget);

@@ -1,4 +1,4 @@
-// The two formatting languages of template_format.h: "%d of %s" and "{:>8} {name}".
+// The two formatting languages of format.h: "%d of %s" and "{:>8} {name}".
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -198,7 +198,9 @@ class PercentFormatter {
       const size_t end = cursor_.text.find(')', cursor_.at);
       if (end == std::string_view::npos) return BadFormat("a name without ')'");
       if (!values_.Is(Kind::kDict)) return BadFormat("a name needs a mapping");
-      const Value* const found = values_.dict().FindText(cursor_.text.substr(cursor_.at, end - cursor_.at));
+      RETURN_IF_ERROR(budget_.Allow(end - cursor_.at));
+      const Value name = Value::String(&budget_, std::string(cursor_.text.substr(cursor_.at, end - cursor_.at)));
+      ASSIGN_OR_RETURN(const Value* const found, values_.dict().Find(name, budget_));
       if (found == nullptr) return BadFormat("the mapping lacks a name");
       named = *found;
       cursor_.at = end + 1;

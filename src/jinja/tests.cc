@@ -49,6 +49,7 @@ template <bool (*kHolds)(std::string_view)>
 Result<bool> OfText(const Value& value, const CallArguments& arguments, Runtime& runtime) {
   RETURN_IF_ERROR(Bound::Of("a test without arguments", arguments, {}));
   ASSIGN_OR_RETURN(const std::string text, ToStr(value, runtime.budget));
+  RETURN_IF_ERROR(runtime.budget.Charge(text.size() / 4));
   return kHolds(text);
 }
 

@@ -175,14 +175,16 @@ size_t ProbeSlot(const std::vector<uint32_t>& index, uint64_t hash, Matches matc
   return slot;
 }
 
-// Position of `key` among the entries, or entries.size().
+// Position of the key of this hash among the entries, or entries.size().
 Result<size_t> FindEntry(const std::vector<Dict::Entry>& entries, const std::vector<uint32_t>& index, const Value& key,
-                         Budget* budget) {
-  ASSIGN_OR_RETURN(const uint64_t hash, HashOf(key, budget));
+                         uint64_t hash, Budget* budget) {
   uint64_t probes = 0;
+  Status failed;
   const auto matches = [&](size_t position) {
     ++probes;
-    return KeysEqual(entries[position].first, key);
+    const Result<bool> equal = KeysEqual(entries[position].first, key, budget);
+    if (!equal.ok()) failed = equal.status();
+    return !equal.ok() || *equal;  // an error ends the search
   };
   size_t found = entries.size();
   if (index.empty()) {
@@ -192,6 +194,7 @@ Result<size_t> FindEntry(const std::vector<Dict::Entry>& entries, const std::vec
   } else if (const size_t slot = ProbeSlot(index, hash, matches); index[slot] != 0) {
     found = index[slot] - 1;
   }
+  RETURN_IF_ERROR(failed);
   if (budget != nullptr && probes > kSmallDict) RETURN_IF_ERROR(budget->Charge(probes));
   return found;
 }
@@ -199,29 +202,20 @@ Result<size_t> FindEntry(const std::vector<Dict::Entry>& entries, const std::vec
 }  // namespace
 
 Result<const Value*> Dict::Find(const Value& key, Budget& owner) const {
-  ASSIGN_OR_RETURN(const size_t position, FindEntry(entries, index, key, &owner));
+  ASSIGN_OR_RETURN(const uint64_t hash, HashOf(key, &owner));
+  ASSIGN_OR_RETURN(const size_t position, FindEntry(entries, index, key, hash, &owner));
   return position == entries.size() ? static_cast<const Value*>(nullptr) : &entries[position].second;
 }
 
-const Value* Dict::FindText(std::string_view key) const {
-  const auto matches = [&](size_t i) { return entries[i].first.Is(Kind::kString) && entries[i].first.str() == key; };
-  if (!index.empty()) {
-    const size_t slot = ProbeSlot(index, HashText(key), matches);
-    return index[slot] == 0 ? nullptr : &entries[index[slot] - 1].second;
-  }
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (matches(i)) return &entries[i].second;
-  }
-  return nullptr;
-}
-
 Status DictBuilder::Set(Value key, Value value) {
-  ASSIGN_OR_RETURN(const size_t position, FindEntry(entries_, index_, key, budget_));
+  ASSIGN_OR_RETURN(const uint64_t hash, HashOf(key, budget_));
+  ASSIGN_OR_RETURN(const size_t position, FindEntry(entries_, index_, key, hash, budget_));
   if (position < entries_.size()) {
     entries_[position].second = std::move(value);
     return Status();
   }
   entries_.emplace_back(std::move(key), std::move(value));
+  hashes_.push_back(hash);
   if (entries_.size() > kSmallDict) Reindex();
   return Status();
 }
@@ -235,8 +229,7 @@ Result<bool> DictBuilder::Add(Value key) {
 // Adds the newest entry to the index; builds it anew when it would become more than half full.
 void DictBuilder::Reindex() {
   const auto add = [&](size_t position) {
-    const Result<uint64_t> hash = HashOf(entries_[position].first, nullptr);
-    const size_t slot = ProbeSlot(index_, hash.ok() ? *hash : 0, [](size_t) { return false; });
+    const size_t slot = ProbeSlot(index_, hashes_[position], [](size_t) { return false; });
     index_[slot] = static_cast<uint32_t>(position + 1);
   };
   if (entries_.size() * 2 <= index_.size()) return add(entries_.size() - 1);

@@ -172,7 +172,6 @@ struct Dict final : Object {
 
   // Null when absent; an error when the key is not hashable.
   Result<const Value*> Find(const Value& key, Budget& budget) const;
-  const Value* FindText(std::string_view key) const;
 
   std::vector<Entry> entries;
   std::vector<uint32_t> index;  // open addressing over entries, position + 1; empty for small ones
@@ -192,6 +191,7 @@ class DictBuilder {
 
   Budget* budget_;
   std::vector<Dict::Entry> entries_;
+  std::vector<uint64_t> hashes_;  // of the keys of entries_
   std::vector<uint32_t> index_;
 };
 

@@ -252,7 +252,8 @@ TEST(ChatTraits, AHostileTemplateCostsLittle) {
   const ChatTraits traits =
       TraitsOf("{% for a in range(100000) %}{% for b in range(100000) %}{{ a }}{% endfor %}{% endfor %}", {});
   EXPECT_FALSE(traits.developer);
-  EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 5.0);
+  EXPECT_TRUE(traits.calls) << "nothing rendered: the default traits";
+  EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 1.0);
 }
 
 TEST(ChatDefault, FollowsTheVocabulary) {

@@ -20,6 +20,7 @@ constexpr std::string_view kKey = "probe_key";  // of its arguments
 
 // Small: a hostile template must not hold up the opening of a model.
 constexpr uint64_t kProbeSteps = 100'000;
+constexpr int kMaxExhausted = 2;  // renders of one template that may use up their steps; the others are left out
 constexpr size_t kProbeBytes = size_t{1} << 20;
 
 bool Has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
@@ -62,6 +63,9 @@ class Probe {
  public:
   Probe(jinja::ChatTemplate chat, const Json::Object& special_tokens) : chat_(std::move(chat)), special_tokens_(special_tokens) {}
 
+  // False while no conversation could be rendered.
+  bool rendered() const { return rendered_; }
+
   ChatTraits Run() const {
     ChatTraits traits;
     const Json user = Message("user", "Hi");
@@ -90,7 +94,10 @@ class Probe {
     context.Set("tools", std::move(tools));
     context.Set("documents", Json());
     context.Set("add_generation_prompt", false);
+    if (exhausted_ >= kMaxExhausted) return std::nullopt;
     auto text = chat_.RenderAt(context, 0);
+    rendered_ = rendered_ || text.ok();
+    if (!text.ok() && text.status().code() == Code::kResourceExhausted) ++exhausted_;
     return text.ok() ? std::optional(*std::move(text)) : std::nullopt;
   }
 
@@ -146,6 +153,8 @@ class Probe {
 
   jinja::ChatTemplate chat_;
   const Json::Object& special_tokens_;
+  mutable int exhausted_ = 0;
+  mutable bool rendered_ = false;
 };
 
 const ChatTraits::Content& ContentOf(const ChatTraits& traits, std::string_view role) {
@@ -234,7 +243,10 @@ ChatTraits TraitsOf(const std::string& source, const Json::Object& special_token
   limits.max_output_bytes = kProbeBytes;
   limits.max_value_bytes = 16 * kProbeBytes;
   auto parsed = jinja::ChatTemplate::Parse(source, limits);
-  return parsed.ok() ? Probe(*std::move(parsed), special_tokens).Run() : ChatTraits{};
+  if (!parsed.ok()) return {};
+  const Probe probe(*std::move(parsed), special_tokens);
+  const ChatTraits traits = probe.Run();
+  return probe.rendered() ? traits : ChatTraits{};
 }
 
 void FitMessages(const ChatTraits& traits, Json::Array& messages) {

@@ -23,7 +23,7 @@ struct ChatTraits {
   bool needs_content = false;    // cannot show an assistant's message that has calls and no content
 };
 
-// `special_tokens` as ChatTemplates::Create takes them. A template that cannot be rendered has the default traits.
+// `special_tokens` as ChatTemplates::Create takes them. A template that cannot be parsed, or shows no probe, has the default traits.
 ChatTraits TraitsOf(const std::string& source, const Json::Object& special_tokens);
 
 // Messages in the manner of OpenAI's interface (objects; members of unexpected types are left alone), as a template of these traits wants
