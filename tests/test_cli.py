@@ -55,6 +55,10 @@ def test_tokenize_and_template(run, smollm2):
     context = {"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": True}
     assert run("template", "smollm2", "--context", json.dumps(context)).stdout.endswith("<|im_start|>assistant\n")
     assert run("template", "smollm2", "--context", "[]").returncode == 2
+    context["messages"].append({"role": "assistant", "content": "Ho, "})
+    body = json.dumps({"messages": context["messages"], "continue_final_message": True})
+    assert run("template", "smollm2", "--context", body).stdout.endswith("<|im_start|>assistant\nHo, ")
+    assert "bos_token" in run("template", "smollm2", "--context", json.dumps(context | {"bos_token": "x"})).stderr
 
 
 def test_template_in_bulk(run, tmp_path):
@@ -70,7 +74,7 @@ def test_template_in_bulk(run, tmp_path):
         done = run(*command, env={"MILLRACE_NOW": "soon"})
         assert done.returncode == 2 and "MILLRACE_NOW" in done.stderr and "'soon'" in done.stderr
     config.write_text(json.dumps({"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]}))
-    assert [run("template", config, "--context", c).stdout for c in ('{"tools": []}', '{"tools": null}', "{}")] == ["T", "D", "D"]
+    assert [run("template", config, "--context", c).stdout for c in ('{"tools": [{}]}', '{"tools": []}', '{"tools": null}', "{}")] == ["T", "D", "D", "D"]
     assert run("template", config, "--name", "tool_use").stdout == "T"
     assert run("template", config, "--name", "x").returncode == 3
     chat.write_text("a\n{{ b.c }}")

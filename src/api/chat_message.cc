@@ -60,7 +60,7 @@ Complaint ReadMember(const std::string& key, const Json& value, const std::strin
   const bool calls = key == "tool_calls" || key == "function_call";
   if (calls || key == "audio" || key == "refusal" || key == "annotations") {
     // Clients send their copy of an earlier reply back, with these fields present and empty.
-    if (IsEmpty(value) || key == "annotations") return std::nullopt;
+    if (IsEmpty(value)) return std::nullopt;
     if (!calls) return NotSupported(at, fmt::format("'{}' is not supported", at));
     if (role != "assistant") return Invalid(at, fmt::format("'{}': only messages of the role 'assistant' have it", at));
     return key == "tool_calls" ? ReadToolCalls(value, at, out) : ReadFunctionCall(value, at, out);
@@ -92,6 +92,12 @@ Complaint ReadMessage(const Json& json, const std::string& at, Json& out) {
       if (auto bad = ReadMember(key, value, role->as_string(), at + "." + key, member)) return bad;
       if (!member.is_null()) members.emplace_back(key, std::move(member));
     }
+  }
+  const auto has = [&](std::string_view key) {
+    return std::any_of(members.begin(), members.end(), [&](const auto& member) { return member.first == key; });
+  };
+  if (has("tool_calls") && has("function_call")) {
+    return Invalid(at, fmt::format("'{}': 'tool_calls' and 'function_call' exclude each other", at));
   }
   if (given == nullptr) members.emplace_back("content", Json());
   out = Json(std::move(members));

@@ -44,7 +44,7 @@ TEST(Messages, KeepRolesOrderAndForm) {
 }
 
 TEST(Messages, WhatSaysNothingIsLeftOut) {
-  EXPECT_EQ(Messages(R"({"role":"assistant","tool_calls":null,"refusal":null,"annotations":[{}],"audio":null,"name":null})"),
+  EXPECT_EQ(Messages(R"({"role":"assistant","tool_calls":null,"refusal":null,"annotations":[],"audio":null,"name":null})"),
             R"([{"role":"assistant","content":null}])");
   EXPECT_EQ(Messages(R"({"role":"assistant","content":"x","tool_calls":[],"function_call":null})"),
             R"([{"role":"assistant","content":"x"}])");

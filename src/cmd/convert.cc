@@ -69,7 +69,11 @@ Result<SmallFiles> SmallFilesOf(const model::ModelFile& file, const Options& opt
     const bool only_one = templates.size() == 1 && templates.front().name == text::kDefaultTemplate;
     ASSIGN_OR_RETURN(SmallFiles written, model::TokenizerFilesOf(spec, only_one ? templates.front().source : ""));
     for (const text::NamedTemplate& each : templates) {
-      if (!only_one) written[model::TemplateFileOf(each.name)] = each.source;
+      if (only_one) continue;
+      if (!written.emplace(model::TemplateFileOf(each.name), each.source).second) {
+        return Error(Code::kInvalidArgument, "chat template '{}': another one would have the same file, {}", each.name,
+                     model::TemplateFileOf(each.name));
+      }
     }
     return Result<SmallFiles>(std::move(written));
   }();

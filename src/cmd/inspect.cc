@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <iterator>
 #include <map>
@@ -173,13 +174,32 @@ void PrintTensors(const model::ModelSource& source) {
   }
 }
 
+// The source of the default template, else of the first, whether or not it can be used.
+Status PrintSource(const OpenedModel& model) {
+  const auto templates = model::ChatTemplatesOf(model.source);
+  if (!templates.ok()) return templates.status().Within(model.entry.file);
+  std::string source;
+  if (templates->empty()) {
+    ASSIGN_OR_RETURN(const auto chat, OpenChat(model));
+    ASSIGN_OR_RETURN(const std::string_view text, chat.templates.SourceFor({}));
+    std::fprintf(stderr, "note: no chat template; %s stands in for it\n", std::string(chat.format).c_str());
+    source = text;
+  } else {
+    const auto usual = std::find_if(templates->begin(), templates->end(),
+                                    [](const text::NamedTemplate& each) { return each.name == text::kDefaultTemplate; });
+    const text::NamedTemplate& shown = usual == templates->end() ? templates->front() : *usual;
+    if (usual == templates->end()) std::fprintf(stderr, "note: no default template; this is '%s'\n", shown.name.c_str());
+    source = shown.source;
+  }
+  source += '\n';
+  std::fwrite(source.data(), 1, source.size(), stdout);
+  return {};
+}
+
 Status Inspect(const Options& options) {
   ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(options.model));
   if (options.chat_template) {
-    ASSIGN_OR_RETURN(const auto chat, OpenChat(model));
-    ASSIGN_OR_RETURN(const std::string_view text, chat.templates.SourceFor({}));
-    std::printf("%s\n", std::string(text).c_str());
-    return {};
+    return PrintSource(model);
   }
   const auto file = model::ModelFile::Parse(model.mapped.files());
   if (options.json) {

@@ -3,8 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdlib>
-#include <iostream>
-#include <iterator>
 #include <span>
 
 #include "base/json.h"
@@ -12,12 +10,14 @@
 #include "cmd/commands.h"
 #include "cmd/exit_code.h"
 #include "cmd/opened_model.h"
+#include "cmd/standard_input.h"
 
 namespace millrace::cmd {
 
 namespace {
 
 constexpr size_t kMaxLineBytes = 64ULL << 20;
+constexpr size_t kMaxTextBytes = size_t{1} << 30;
 
 struct Options {
   std::string model;
@@ -58,24 +58,27 @@ const char* KindOf(text::TokenType type) {
 }
 
 Result<TokenId> CheckedId(int64_t id, const text::Vocabulary& vocabulary) {
-  if (id < 0 || static_cast<uint64_t>(id) >= vocabulary.size()) {
-    return Error(Code::kInvalidArgument, "token {} is not in the vocabulary: it ends at {}", id, vocabulary.size() - 1);
+  const bool fits = id >= 0 && static_cast<uint64_t>(id) < vocabulary.size();
+  if (!fits || !vocabulary.Contains(static_cast<TokenId>(id))) {
+    return Error(Code::kInvalidArgument, "token {} is not in the vocabulary, which has ids below {}", id, vocabulary.size());
   }
   return static_cast<TokenId>(id);
 }
 
 Result<std::vector<TokenId>> IdsOf(const Json& list, const text::Vocabulary& vocabulary) {
   std::vector<TokenId> ids;
-  for (const Json& value : list.items()) {
+  for (size_t i = 0; i < list.items().size(); ++i) {
+    const Json& value = list.items()[i];
     const auto id = value.is_number() ? value.as_int64() : Result<int64_t>(Error(Code::kInvalidArgument, "no number"));
-    if (!id.ok()) return Error(Code::kInvalidArgument, "expected token ids, got {}", value.Write());
-    ASSIGN_OR_RETURN(const TokenId checked, CheckedId(*id, vocabulary));
-    ids.push_back(checked);
+    if (!id.ok()) return Error(Code::kInvalidArgument, "[{}]: expected a token id, found {}", i, value.type_name());
+    auto checked = CheckedId(*id, vocabulary);
+    if (!checked.ok()) return checked.status().Within(fmt::format("[{}]", i));
+    ids.push_back(*checked);
   }
   return ids;
 }
 
-// Numbers with anything but digits between them: "1 2,3".
+// Numbers with blanks, commas or brackets between them: "1 2,3".
 Result<std::vector<TokenId>> IdsOf(std::string_view text, const text::Vocabulary& vocabulary) {
   std::vector<TokenId> ids;
   constexpr std::string_view kBetween = " ,\t\r\n[]";
@@ -230,7 +233,8 @@ Status Tokenize(const Options& options) {
   ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizerOf(options.model));
   if (options.lines) return AnswerLines(options, *tokenizer);
   if (options.has_text) return AnswerOne(options.text, options, *tokenizer);
-  return AnswerOne(std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()), options, *tokenizer);
+  ASSIGN_OR_RETURN(const std::string piped, ReadStandardInput(kMaxTextBytes));
+  return AnswerOne(piped, options, *tokenizer);
 }
 
 }  // namespace

@@ -138,9 +138,7 @@ void TokenizePrompt(const ChatWorkPtr& work) {
   work->clocks.rendered = work->handlers->loop->NowNs();
   if (work->exchange->client_gone()) return;
   if (!work->prompt->ok()) {
-    api::ApiError error = api::FromStatus(work->prompt->status());
-    error.param = "messages";
-    return RespondError(*work->exchange, error);
+    return RespondError(*work->exchange, RenderError(work->prompt->status()));
   }
   const size_t most = kCountedContexts * work->service->context();
   work->handlers->RunText(
@@ -175,7 +173,7 @@ void Handlers::Chat(const ExchangePtr& exchange) {
   if (const auto error = CheckAgainstVocabulary(work->request.sampling, work->model->vocabulary())) {
     return RespondError(*exchange, *error);
   }
-  auto plan = PlanChat(std::move(work->request.prompt), *work->model);
+  auto plan = PlanChat(std::move(work->request.prompt), work->model->chat(), work->model->alias());
   if (!plan.ok()) return RespondError(*exchange, plan.error());
   work->input = std::move(plan->input);
   work->request.ignored.insert(work->request.ignored.end(), plan->ignored.begin(), plan->ignored.end());

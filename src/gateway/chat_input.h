@@ -2,11 +2,11 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/error.h"
 #include "api/prompt_request.h"
-#include "gateway/model_entry.h"
 #include "text/chat_prompt.h"
 
 namespace millrace::gateway {
@@ -16,8 +16,12 @@ struct ChatPlan {
   std::vector<std::string> ignored;  // names of what the template has no place for, in the spelling of the request
 };
 
-// 400 where the template that would be used cannot show what the request is about: tools, documents. What it merely leaves out is named as
+// `alias` names the model in errors; `template_name` as ChatInput has it. 400 where the template that would be used cannot show what the request is about: tools, documents. What it merely leaves out is named as
 // ignored: calls and reasoning of earlier turns, template arguments, the effort of reasoning.
-api::Parsed<ChatPlan> PlanChat(api::PromptRequest prompt, const ModelEntry& model);
+api::Parsed<ChatPlan> PlanChat(api::PromptRequest prompt, const text::ChatTemplates& chat, std::string_view alias,
+                               std::string template_name = {});
+
+// What a prompt that could not be rendered answers with, and which parameter is to blame.
+api::ApiError RenderError(const Status& status);
 
 }  // namespace millrace::gateway

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "gateway/chat_input.h"
 #include "gateway/testing/sim_gateway.h"
 
 namespace millrace::gateway {
@@ -133,6 +134,48 @@ TEST(ChatPrompt, WhatATemplateLeavesOutIsReported) {
                 kUser, R"("user":"x","reasoning_effort":"low","chat_template_kwargs":{"enable_thinking":true,"a b":1})")),
             "user, reasoning_effort, chat_template_kwargs.enable_thinking, chat_template_kwargs");
   EXPECT_EQ(IgnoredIn(server.Chat(kUser)), "");
+  EXPECT_EQ(IgnoredIn(server.Chat(kUser, R"("chat_template_kwargs":{"reasoning_effort":"low"})")),
+            "chat_template_kwargs.reasoning_effort");
+  EXPECT_EQ(IgnoredIn(server.sim().Ask("/apply-template", fmt::format(R"({{"messages":[{}]}})", chat))),
+            "messages.tool_calls, messages.reasoning_content");
+}
+
+TEST(ChatPrompt, ReasoningIsReportedWhereATemplateOnlyMentionsIt) {
+  const std::string chat = R"({"role":"user","content":"u"},{"role":"assistant","content":"a","reasoning_content":"r"})";
+  const std::string mentions = "{{ 'think' if enable_thinking }}{% for m in messages %}{{ m.content }}{% endfor %}";
+  ChatServer without(Templates{{"default", mentions}});
+  EXPECT_EQ(IgnoredIn(without.Chat(chat)), "messages.reasoning_content");
+  ChatServer with(Templates{{"default", "{% for m in messages %}{{ m.content }}{{ m.thinking }}{% endfor %}"}});
+  EXPECT_EQ(IgnoredIn(with.Chat(chat)), "");
+}
+
+TEST(ChatPrompt, RolesThatATemplateSkipsAreReported) {
+  const std::string chat = R"({"role":"system","content":"s"},{"role":"user","content":"u"},{"role":"tool","content":"1"})";
+  ChatServer skips(Templates{{"default", "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"}});
+  EXPECT_EQ(IgnoredIn(skips.Chat(chat)), "messages.system, messages.tool");
+  ChatServer quotes(Templates{{"default", "{% for m in messages %}{{ m.content | tojson }}{% endfor %}"}});
+  EXPECT_EQ(IgnoredIn(quotes.Chat(chat)), "");
+}
+
+TEST(ChatPrompt, ArgumentsReplaceNoSpecialToken) {
+  ChatServer server(Templates{{"default", "{{ boi }}"}});
+  EXPECT_EQ(server.Prompt(kUser, R"("chat_template_kwargs":{"boi":"x"})"), "x");  // this model has none of the name
+  EXPECT_EQ(server.Prompt(kUser, R"("chat_template_kwargs":{"eos_token":"x"})").substr(0, 32),
+            "chat_template_kwargs.eos_token: ");
+  const auto chat = text::ChatTemplates::Create({{"default", "{{ boi }}"}}, {{"boi", Json("<boi>")}});
+  ASSERT_TRUE(chat.ok());
+  api::PromptRequest prompt;
+  prompt.messages = {*Json::Parse(kUser)};
+  prompt.template_arguments = {{"boi", Json("x")}};
+  const auto plan = PlanChat(prompt, *chat, "tiny");
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().param, "chat_template_kwargs.boi");
+}
+
+TEST(ChatPrompt, OneBrokenTemplateIsInNoOnesWay) {
+  ChatServer server(Templates{{"default", "plain"}, {"rag", "{{"}, {"tool_use", "{% oops %}{{ tools }}"}});
+  EXPECT_EQ(server.Prompt(kUser), "plain");
+  EXPECT_EQ(server.Prompt(kUser, kTools).substr(0, 46), "messages: 'messages': chat template 'tool_use'");
 }
 
 TEST(ChatPrompt, ArgumentsReachTheTemplate) {
@@ -140,7 +183,10 @@ TEST(ChatPrompt, ArgumentsReachTheTemplate) {
       {"default", "{{ enable_thinking }} {{ reasoning_effort | default('none') }} {{ list | default([]) | join('-') }}"}});
   EXPECT_EQ(server.Prompt(kUser, R"("chat_template_kwargs":{"enable_thinking":false,"list":[1,2]},"reasoning_effort":"high")"),
             "False high 1-2");
-  EXPECT_EQ(server.Prompt(kUser, R"("chat_template_kwargs":{"reasoning_effort":"own"},"reasoning_effort":"high")"), " own ");
+  EXPECT_EQ(server.Prompt(kUser, R"("chat_template_kwargs":{"reasoning_effort":"own"})"), " own ");
+  EXPECT_EQ(server.Prompt(kUser, R"("chat_template_kwargs":{"reasoning_effort":"own"},"reasoning_effort":"own")"), " own ");
+  EXPECT_EQ(server.Prompt(kUser, R"("chat_template_kwargs":{"reasoning_effort":"own"},"reasoning_effort":"high")"),
+            "reasoning_effort: 'reasoning_effort' and 'chat_template_kwargs.reasoning_effort' differ: send one of them");
   EXPECT_EQ(IgnoredIn(server.Chat(kUser, R"("chat_template_kwargs":{"enable_thinking":true},"reasoning_effort":"high")")), "");
 }
 
@@ -160,7 +206,7 @@ TEST(ChatPrompt, AMessageIsContinued) {
   EXPECT_EQ(server.Prompt(chat, R"("continue_final_message":true,"add_generation_prompt":true)").substr(0, 24),
             "continue_final_message: ");
   EXPECT_EQ(server.Prompt(kUser, R"("continue_final_message":"reasoning_content")"),
-            "messages: the last message has no 'reasoning_content' to continue");
+            "continue_final_message: the last message has no 'reasoning_content' to continue");
 }
 
 TEST(ChatPrompt, SpecialTokensAreThoseOfTheModel) {

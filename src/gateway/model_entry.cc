@@ -43,6 +43,7 @@ Status ModelEntry::TakeText(const model::ModelFile& file) {
   ASSIGN_OR_RETURN(tokenizer_, text::Tokenizer::Create(spec));
   const auto has_token = [this](std::string_view token) { return this->vocabulary().Find(token).has_value(); };
   ASSIGN_OR_RETURN(chat_, model::ChatOf(file.source(), has_token));
+  for (const Status& error : chat().errors()) LogWarning("{}: {}; not used", alias(), error.message());
   if (chat_->format == model::kOwnChatFormat) return {};
   LogWarning("{}: no chat template; conversations are written in the format '{}'", alias(), chat_->format);
   return {};

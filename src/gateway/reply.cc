@@ -14,14 +14,6 @@ std::vector<net::Headers::Field> FieldsOf(const std::vector<std::pair<std::strin
   return fields;
 }
 
-// The names come from our own table of parameters, so they can stand in a header.
-std::vector<net::Headers::Field> IgnoredHeader(const std::vector<std::string>& ignored) {
-  if (ignored.empty()) return {};
-  std::string names;
-  for (const std::string& name : ignored) names += (names.empty() ? "" : ", ") + name;
-  return {{"x-millrace-ignored", std::move(names)}};
-}
-
 class WholeReply final : public Reply {
  public:
   WholeReply(std::shared_ptr<net::Exchange> exchange, ReplyOptions options)
@@ -102,6 +94,13 @@ class StreamedReply final : public Reply {
 };
 
 }  // namespace
+
+std::vector<net::Headers::Field> IgnoredHeader(const std::vector<std::string>& ignored) {
+  if (ignored.empty()) return {};
+  std::string names;
+  for (const std::string& name : ignored) names += (names.empty() ? "" : ", ") + name;
+  return {{"x-millrace-ignored", std::move(names)}};
+}
 
 std::unique_ptr<Reply> MakeWholeReply(std::shared_ptr<net::Exchange> exchange, ReplyOptions options) {
   return std::make_unique<WholeReply>(std::move(exchange), std::move(options));

@@ -39,6 +39,9 @@ std::unique_ptr<Reply> MakeWholeReply(std::shared_ptr<net::Exchange> exchange, R
 // Server-sent events; the response head goes out now, later failures are error events.
 std::unique_ptr<Reply> MakeStreamedReply(const std::shared_ptr<net::Exchange>& exchange, ReplyOptions options);
 
+// x-millrace-ignored, which names these parameters; nothing for none. The names are plain enough for a header.
+std::vector<net::Headers::Field> IgnoredHeader(const std::vector<std::string>& ignored);
+
 // Answers with an error, for requests that were never admitted.
 void RespondError(net::Exchange& exchange, const api::ApiError& error);
 

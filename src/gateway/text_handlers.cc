@@ -82,17 +82,15 @@ void Handlers::ApplyTemplate(const ExchangePtr& exchange) {
   if (!parsed.ok()) return RespondError(*exchange, parsed.error());
   const ModelService* service = ChooseOrRefuse(exchange, parsed->model);
   if (service == nullptr) return;
-  auto plan = PlanChat(std::move(parsed->prompt), *service->entry());
+  auto plan = PlanChat(std::move(parsed->prompt), service->entry()->chat(), service->entry()->alias());
   if (!plan.ok()) return RespondError(*exchange, plan.error());
   const auto prompt = std::make_shared<Result<std::string>>(std::string());
   RunText(
       exchange, exchange->request().body.size(),
       [model = service->entry(), input = std::move(plan->input), prompt]() mutable { *prompt = model->Render(std::move(input)); },
-      [exchange, prompt] {
-        if (prompt->ok()) return RespondJson(*exchange, api::WritePrompt(**prompt));
-        api::ApiError error = api::FromStatus(prompt->status());
-        error.param = "messages";
-        RespondError(*exchange, error);
+      [exchange, prompt, ignored = std::move(plan->ignored)] {
+        if (!prompt->ok()) return RespondError(*exchange, RenderError(prompt->status()));
+        exchange->Respond(200, "application/json", api::WritePrompt(**prompt), IgnoredHeader(ignored));
       });
 }
 

@@ -49,13 +49,21 @@ Status Add(std::string_view where, std::string_view name, std::string_view sourc
   return {};
 }
 
+bool Holds(const Templates& templates, std::string_view name) {
+  return std::any_of(templates.begin(), templates.end(), [&](const auto& each) { return each.name == name; });
+}
+
 Result<Templates> TemplatesOfGguf(const weights::GgufFile& gguf) {
   Templates out;
   for (const weights::GgufEntry& entry : gguf.metadata()) {
     std::string_view name = text::kDefaultTemplate;
-    if (entry.key != kGgufTemplate) {
+    if (entry.key == kGgufTemplate) {
+      // Comes before one that is only called so.
+      std::erase_if(out, [](const auto& other) { return other.name == text::kDefaultTemplate; });
+    } else {
       if (!entry.key.starts_with(kGgufTemplate) || entry.key[kGgufTemplate.size()] != '.') continue;
       name = entry.key.substr(kGgufTemplate.size() + 1);
+      if (name == text::kDefaultTemplate && Holds(out, name)) continue;
     }
     ASSIGN_OR_RETURN(const auto source, gguf.GetString(entry.key));
     RETURN_IF_ERROR(Add(fmt::format("metadata '{}'", weights::ShownText(entry.key)), name, source, out));
@@ -67,10 +75,13 @@ Result<Templates> TemplatesOfFiles(const Checkpoint& checkpoint) {
   Templates out;
   for (const NamedFile& file : checkpoint.files()) {
     std::string_view name = text::kDefaultTemplate;
-    if (file.name != kTemplateFile) {
+    if (file.name == kTemplateFile) {
+      if (Holds(out, name)) continue;  // one of the folder comes before it
+    } else {
       if (!file.name.starts_with(kTemplateFolder) || !file.name.ends_with(kTemplateSuffix)) continue;
       name = file.name.substr(kTemplateFolder.size());
       name.remove_suffix(kTemplateSuffix.size());
+      std::erase_if(out, [&](const auto& other) { return other.name == name; });
     }
     RETURN_IF_ERROR(Add(weights::ShownText(file.name), name, file.text(), out));
   }

@@ -20,6 +20,7 @@ inline constexpr size_t kMaxTemplateBytes = size_t{1} << 20;  // of one template
 //  - a directory has them in chat_template.jinja ("default") and additional_chat_templates/NAME.jinja; without these in
 //    tokenizer_config.json, as one text or as a list with names; without that in chat_template.json, which otherwise belongs to images;
 //  - a GGUF file has them in tokenizer.chat_template ("default") and tokenizer.chat_template.NAME.
+// Of two default ones a directory's folder, as in transformers, and a GGUF file's tokenizer.chat_template win.
 Result<std::vector<text::NamedTemplate>> ChatTemplatesOf(const ModelSource& source);
 
 // Those of a file like tokenizer_config.json alone; `file` names itself in errors.

@@ -62,6 +62,7 @@ TEST(ChatTemplatesOf, FilesComeBeforeTheConfiguration) {
   EXPECT_EQ(Templates({{"chat_template.jinja", "two"}, {"additional_chat_templates/tool_use.jinja", "t"}}),
             "tool_use=t default=two");
   EXPECT_EQ(Templates({{kConfig, one}, {"additional_chat_templates/rag.jinja", "r"}}), "rag=r");
+  EXPECT_EQ(Templates({{"chat_template.jinja", "two"}, {"additional_chat_templates/default.jinja", "d"}}), "default=d");
 }
 
 TEST(ChatTemplatesOf, RefusesWhatIsNone) {
@@ -87,6 +88,10 @@ TEST(ChatTemplatesOf, AGgufFile) {
                       .Strings("tokenizer.chat_templates", {"tool_use"})
                       .String("tokenizer.chat_template", "d")),
             "tool_use=t default=d");
+  EXPECT_EQ(found(GgufBuilder().String("tokenizer.chat_template", "d").String("tokenizer.chat_template.default", "e")),
+            "default=d");
+  EXPECT_EQ(found(GgufBuilder().String("tokenizer.chat_template.default", "e").String("tokenizer.chat_template", "d")),
+            "default=d");
   EXPECT_NE(found(GgufBuilder().U32("tokenizer.chat_template", 1)).find("tokenizer.chat_template"), std::string::npos);
   EXPECT_NE(found(GgufBuilder().String("tokenizer.chat_template.x", std::string((1 << 20) + 1, 'x'))).find("1048577 bytes"),
             std::string::npos);

@@ -14,6 +14,8 @@ constexpr std::array<std::string_view, 3> kReasoningFields = {"reasoning_content
 
 // Put behind the text to continue, and looked for in the rendered prompt. Without its space at the end the template has trimmed the text.
 constexpr std::string_view kTag = "CONTINUE_FINAL_MESSAGE_TAG ";
+// How every error about it begins.
+constexpr std::string_view kLastMessage = "the last message ";
 constexpr std::string_view kTrimmedTag = kTag.substr(0, kTag.size() - 1);
 
 // Variables that are not arguments.
@@ -148,13 +150,14 @@ Result<ChatTemplates> ChatTemplates::Create(std::vector<NamedTemplate> templates
       return Error(Code::kInvalidArgument, "two chat templates are called '{}'", each.name);
     }
     auto parsed = jinja::ChatTemplate::Parse(each.source);
-    if (!parsed.ok()) {
-      return each.name == kDefaultTemplate ? parsed.status()
-                                           : parsed.status().Within(fmt::format("chat template '{}'", each.name));
+    if (!parsed.ok() && each.name != kDefaultTemplate) {
+      parsed = parsed.status().Within(fmt::format("chat template '{}'", each.name));
     }
-    const ChatTraits traits = TraitsOf(each.source, special_tokens);
-    out.entries_.push_back({std::move(each), *std::move(parsed), traits});
+    const ChatTraits traits = parsed.ok() ? TraitsOf(each.source, special_tokens) : ChatTraits{};
+    out.entries_.push_back({std::move(each), std::move(parsed), traits});
   }
+  const std::vector<Status> errors = out.errors();
+  if (errors.size() == out.entries_.size()) return errors.front();
   out.special_tokens_ = std::move(special_tokens);
   return out;
 }
@@ -165,6 +168,12 @@ const ChatTemplates::Entry* ChatTemplates::Find(std::string_view name) const {
 }
 
 Result<const ChatTemplates::Entry*> ChatTemplates::Choose(const ChatInput& input) const {
+  ASSIGN_OR_RETURN(const Entry* const entry, ChooseAny(input));
+  if (!entry->parsed.ok()) return entry->parsed.status();
+  return entry;
+}
+
+Result<const ChatTemplates::Entry*> ChatTemplates::ChooseAny(const ChatInput& input) const {
   std::string present;
   for (const Entry& each : entries_) present += (present.empty() ? "'" : ", '") + each.text.name + "'";
   if (!input.template_name.empty()) {
@@ -193,9 +202,9 @@ Result<std::string> ChatTemplates::RenderAt(const ChatInput& input, int64_t unix
   RETURN_IF_ERROR(CheckInput(input));
   ASSIGN_OR_RETURN(const Entry* const entry, Choose(input));
   ASSIGN_OR_RETURN(Json::Array messages, NormalisedMessages(input.messages));
-  if (input.continue_field.empty()) return entry->parsed.RenderAt(ContextOf(input, std::move(messages)), unix_seconds);
+  if (input.continue_field.empty()) return entry->parsed->RenderAt(ContextOf(input, std::move(messages)), unix_seconds);
   ASSIGN_OR_RETURN(const std::string text, Tag(messages.back(), input.continue_field, entry->text.source));
-  ASSIGN_OR_RETURN(std::string prompt, entry->parsed.RenderAt(ContextOf(input, std::move(messages)), unix_seconds));
+  ASSIGN_OR_RETURN(std::string prompt, entry->parsed->RenderAt(ContextOf(input, std::move(messages)), unix_seconds));
   return CutAtTag(std::move(prompt), text);
 }
 
@@ -206,7 +215,7 @@ Result<ChatInput> ChatTemplates::Fit(ChatInput input) const {
 }
 
 Result<std::string_view> ChatTemplates::SourceFor(const ChatInput& input) const {
-  ASSIGN_OR_RETURN(const Entry* const entry, Choose(input));
+  ASSIGN_OR_RETURN(const Entry* const entry, ChooseAny(input));
   return std::string_view(entry->text.source);
 }
 
@@ -217,7 +226,19 @@ Result<ChatTraits> ChatTemplates::TraitsFor(const ChatInput& input) const {
 
 bool ChatTemplates::Reads(const ChatInput& input, std::string_view variable) const {
   const auto entry = Choose(input);
-  return entry.ok() && (*entry)->parsed.Mentions(variable);
+  return entry.ok() && (*entry)->parsed->Mentions(variable);
+}
+
+bool ChatTemplates::HasSpecialToken(std::string_view name) const {
+  return std::any_of(special_tokens_.begin(), special_tokens_.end(), [&](const auto& token) { return token.first == name; });
+}
+
+std::vector<Status> ChatTemplates::errors() const {
+  std::vector<Status> errors;
+  for (const Entry& each : entries_) {
+    if (!each.parsed.ok()) errors.push_back(each.parsed.status());
+  }
+  return errors;
 }
 
 std::vector<std::string_view> ChatTemplates::names() const {
@@ -226,5 +247,7 @@ std::vector<std::string_view> ChatTemplates::names() const {
   for (const Entry& each : entries_) names.push_back(each.text.name);
   return names;
 }
+
+bool IsAboutContinuation(const Status& status) { return status.message().starts_with(kLastMessage); }
 
 }  // namespace millrace::text

@@ -45,8 +45,9 @@ struct ChatInput {
 // Immutable; any thread may use it. Copies share the parsed templates.
 class ChatTemplates {
  public:
-  // `special_tokens` are variables of every template: "bos_token" and the like, those that the model has. Errors as jinja::ChatTemplate::Parse,
-  // with the name of a template that is not the default one; kInvalidArgument without templates, with two of one name, or with too many.
+  // `special_tokens` are variables of every template: "bos_token" and the like, those that the model has. Errors: kInvalidArgument
+  // without templates, with two of one name, with too many, or if none of them can be parsed. One that cannot be parsed is in no one's way
+  // until it is chosen: then its error, as of jinja::ChatTemplate::Parse, is the answer.
   static Result<ChatTemplates> Create(std::vector<NamedTemplate> templates, Json::Object special_tokens);
 
   // Errors: kInvalidArgument for input that is not as ChatInput says, for what the template refuses, and for an unfinished message that the
@@ -64,22 +65,31 @@ class ChatTemplates {
   // Whether that template reads this variable; false where there is no such template.
   bool Reads(const ChatInput& input, std::string_view variable) const;
 
+  // Whether a special token of the model has this name.
+  bool HasSpecialToken(std::string_view name) const;
+
   std::vector<std::string_view> names() const;
+  // Of each template that cannot be used, with its name.
+  std::vector<Status> errors() const;
 
  private:
   struct Entry {
     NamedTemplate text;
-    jinja::ChatTemplate parsed;
+    Result<jinja::ChatTemplate> parsed;  // an error where the template cannot be used
     ChatTraits traits;
   };
 
   ChatTemplates() = default;
   const Entry* Find(std::string_view name) const;
+  Result<const Entry*> ChooseAny(const ChatInput& input) const;  // whether or not it can be used
   Result<const Entry*> Choose(const ChatInput& input) const;
   Json ContextOf(const ChatInput& input, Json::Array messages) const;
 
   std::vector<Entry> entries_;
   Json::Object special_tokens_;
 };
+
+// Whether a failed rendering could not continue the last message, whatever else is right with the conversation.
+bool IsAboutContinuation(const Status& status);
 
 }  // namespace millrace::text

@@ -108,7 +108,14 @@ TEST(ChatPrompt, SaysWhyThereIsNone) {
   };
   EXPECT_EQ(created({}), "expected 1 to 32 chat templates, found 0");
   EXPECT_EQ(created({{"a", ""}, {"a", ""}}), "two chat templates are called 'a'");
-  EXPECT_EQ(created({{"default", ""}, {"rag", "{{"}}).substr(0, 36), "chat template 'rag': template line 1");
+  EXPECT_EQ(created({{"rag", "{{"}}).substr(0, 36), "chat template 'rag': template line 1");
+  EXPECT_EQ(created({{"default", "{{"}, {"rag", "{{"}}).substr(0, 15), "template line 1");
+  const auto one = ChatTemplates::Create({{"default", "x"}, {"rag", "{{"}}, {});
+  ASSERT_TRUE(one.ok());
+  EXPECT_EQ(*one->Render({.messages = user}), "x");
+  EXPECT_EQ(one->Render({.messages = user, .template_name = "rag"}).status().message().substr(0, 36),
+            "chat template 'rag': template line 1");
+  EXPECT_EQ(one->errors().size(), 1U);
 }
 
 // Roles other than system are put through as they are, content may be parts or text.

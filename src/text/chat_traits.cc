@@ -1,5 +1,6 @@
 #include "text/chat_traits.h"
 
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -12,7 +13,9 @@ namespace {
 
 // A line break inside tells text that is shown from text that is quoted, by Python or as JSON.
 constexpr std::string_view kFirst = "first\nprobe";
+constexpr std::string_view kQuotedFirst = "first\\nprobe";
 constexpr std::string_view kSecond = "second\nprobe";
+constexpr std::string_view kReasoning = "probe of reasoning";
 constexpr std::string_view kUnknownRole = "proberole";
 constexpr std::string_view kCallId = "call00001";  // the nine letters and digits that some templates demand
 constexpr std::string_view kFunction = "probe_function";
@@ -78,6 +81,8 @@ class Probe {
     const Json call = CallOf(traits, Json(Json::Object{}));
     traits.tool = ContentShown([&](Json content) { return Json::Array{user, call, ResultMessage(std::move(content))}; });
     traits.object_arguments = WantsObjects(traits);
+    traits.reasoning_content = ShowsReasoning(call, {"reasoning_content", "thinking"});
+    traits.reasoning = ShowsReasoning(call, {"reasoning"});
     return traits;
   }
 
@@ -112,7 +117,9 @@ class Probe {
   ChatTraits::Content ContentShown(const Conversation& with) const {
     const auto text = Render(with(Json(kFirst)));
     const auto parts = Render(with(Json(Json::Array{TextPart(kFirst), TextPart(kSecond)})));
-    return {.text = text && Has(*text, kFirst), .parts = parts && Has(*parts, kFirst) && Has(*parts, kSecond)};
+    return {.text = text && Has(*text, kFirst),
+            .dropped = text && !Has(*text, kFirst) && !Has(*text, kQuotedFirst),
+            .parts = parts && Has(*parts, kFirst) && Has(*parts, kSecond)};
   }
 
   // A template that passes any role on shows an unknown one in the same way.
@@ -122,6 +129,18 @@ class Probe {
     if (!known || !Has(*known, kFirst)) return false;
     const auto unknown = with(kUnknownRole);
     return !unknown || jinja::Replace(*unknown, kUnknownRole, "developer", jinja::kNoLimit) != *known;
+  }
+
+  // In an answer that ends the conversation, in an earlier one, or beside a call: many templates keep only some of it.
+  bool ShowsReasoning(const Json& call, std::initializer_list<std::string_view> names) const {
+    const auto with = [&](Json message) {
+      for (const std::string_view name : names) message.Set(std::string(name), Json(kReasoning));
+      return message;
+    };
+    const auto shows = [](const std::optional<std::string>& text) { return text && Has(*text, kReasoning); };
+    const Json user = Message("user", "Hi");
+    const Json answer = with(Message("assistant", "Ho"));
+    return shows(Render({user, answer})) || shows(Render({user, answer, user})) || shows(RenderCall(with(call)));
   }
 
   static Json CallOf(const ChatTraits& traits, Json arguments) {

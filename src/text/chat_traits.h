@@ -10,8 +10,9 @@ namespace millrace::text {
 
 struct ChatTraits {
   struct Content {
-    bool text = true;    // a string is shown
-    bool parts = false;  // [{"type":"text","text":…}, …] is shown, each part in full
+    bool text = true;      // a string is shown
+    bool dropped = false;  // it renders, and nothing of it is shown
+    bool parts = false;    // [{"type":"text","text":…}, …] is shown, each part in full
   };
   Content system;
   Content user;
@@ -20,7 +21,10 @@ struct ChatTraits {
   bool developer = false;        // told from other roles
   bool calls = true;             // an assistant's tool_calls are shown
   bool object_arguments = true;  // a call's arguments are wanted as an object; false: as JSON text
-  bool needs_content = false;    // cannot show an assistant's message that has calls and no content
+  bool reasoning_content =
+      true;                    // an assistant's reasoning is shown somewhere under one of the names that it always stands under
+  bool reasoning = true;       // the same under "reasoning" alone
+  bool needs_content = false;  // cannot show an assistant's message that has calls and no content
 };
 
 // `special_tokens` as ChatTemplates::Create takes them. A template that cannot be parsed, or shows no probe, has the default traits.
