@@ -60,8 +60,7 @@ class Tokenizer {
   std::unique_ptr<const Normalizer> normalizer_;
   std::unique_ptr<const PreTokenizer> pre_tokenizer_;
   std::unique_ptr<const SubwordModel> model_;
-  std::unique_ptr<const AddedTokens> all_added_;    // control and user-defined
-  std::unique_ptr<const AddedTokens> plain_added_;  // user-defined only
+  std::unique_ptr<const AddedTokens> added_;
 };
 
 }  // namespace millrace::text
