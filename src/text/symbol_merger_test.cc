@@ -69,12 +69,13 @@ TEST(SymbolMergerTest, RemembersTheLastSplitOfTheTokensAskedFor) {
   pairs.Add(0, 1, {5, 3});
   pairs.Add(2, 1, {4, 3});
   pairs.Add(0, 0, {3, 4});
-  LastSplits splits = {{3, {kNoToken, kNoToken}}};
+  const std::vector<bool> kept = {false, false, false, true, false};
+  LastSplits splits = {kept, {}};
   SymbolMerger merger(pairs, &splits);
   std::vector<TokenId> symbols = {2, 1, 0, 1, 0, 0};
   merger.Merge(symbols);
   EXPECT_EQ(symbols, (std::vector<TokenId>{3, 3, 4}));
-  EXPECT_EQ(splits, (LastSplits{{3, {0, 1}}}));
+  EXPECT_EQ(splits.found, (decltype(splits.found){{3, {0, 1}}}));
 }
 
 TEST(PairTableTest, OfEqualPairsTheLastCounts) {
