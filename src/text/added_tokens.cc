@@ -188,13 +188,14 @@ Result<std::unique_ptr<const AddedTokens>> AddedTokens::Create(const TokenizerSp
 
 Status AddedTokens::SplitWith(std::string_view text, bool with_control, Take take, void* context) const {
   Status status;
+  Normalizer::Pass pass(*normalizer_);
   plain_->Split(text, with_control, [&](const Part& outer) {
     if (outer.token != kNoToken) return take(context, {{}, outer.token, false});
     std::string_view part = text.substr(outer.begin, outer.end - outer.begin);
     size_t from_first = Utf8SequenceLength(part);
     Normalizer::Output output;
     if (!normalizer_->empty()) {
-      auto applied = normalizer_->Apply(part);
+      auto applied = pass.Apply(part);
       if (!applied.ok()) {
         status = applied.status();
         return false;

@@ -106,6 +106,30 @@ TEST(AddedTokensTest, OfEqualTextsTheLowestTokenIsFound) {
   EXPECT_EQ(Make(lowercase, {{"A", false, normalized}, {"a", false, normalized}}).Of("aA").Write(), "[1,1]");
 }
 
+TEST(AddedTokensTest, PartsOfATextShareTheLimitsOfNormalizing) {
+  ReplaceText longer;
+  longer.pattern.text = "a";
+  longer.content.assign(1000, 'b');
+  ReplaceText costly;
+  costly.pattern = {"(?>(?:ab|a)+)c", true};
+  const auto parts_taken = [](const ReplaceText& step, const std::string& part) {
+    const Split split = Make({step}, {{"x"}});
+    std::string text;
+    for (int i = 0; i < 100; ++i) text += part + "x";
+    int parts = 0;
+    const Status status = split.tokens->Split(text, true, [&parts](const AddedTokens::Fragment& fragment) {
+      parts += fragment.token == kNoToken ? 1 : 0;
+      return true;
+    });
+    EXPECT_EQ(status.code(), Code::kResourceExhausted);
+    return parts;
+  };
+  EXPECT_EQ(parts_taken(longer, "a"), 1);
+  const int parts = parts_taken(costly, std::string(400, 'a'));
+  EXPECT_GT(parts, 0);
+  EXPECT_LT(parts, 100);
+}
+
 TEST(AddedTokensTest, StopsWhenTold) {
   const Split split = Make({}, {{"x"}});
   int calls = 0;

@@ -62,7 +62,12 @@ class ReplacePatternStep : public TextRewriter {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
   Status Rewrite(const NormalizedText& from, RewrittenText& to) const override {
     const std::string_view text = from.text;
-    const auto search = pattern_->NewSearch(text);
+    std::unique_ptr<CompiledPattern::Search>& search = to.scratch().search;
+    if (search == nullptr) {
+      search = pattern_->NewSearch(text);
+    } else {
+      search->Reset(text);
+    }
     size_t kept = 0;
     while (!text.empty() && !to.overflowed()) {
       ASSIGN_OR_RETURN(const auto match, search->Next(kept));
