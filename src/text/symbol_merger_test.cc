@@ -120,7 +120,7 @@ TEST(TokenTrieTest, FindsWhatWasPutIn) {
       for (size_t size = 1 + random() % 9; size > 0; --size) text.push_back(static_cast<char>(255 - random() % bytes));
       texts.emplace(text, static_cast<TokenId>(texts.size()));
     }
-    const TokenTrie trie({texts.begin(), texts.end()});
+    const TokenTrie trie = *TokenTrie::Create({texts.begin(), texts.end()});
     for (const auto& [text, id] : texts) {
       const TokenTrie::Node node = trie.Walk(TokenTrie::kRoot, text);
       ASSERT_NE(node, TokenTrie::kNowhere);
