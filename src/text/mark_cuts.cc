@@ -39,8 +39,6 @@ size_t MarkCuts::FirstPart(std::string_view text) const {
   return at;
 }
 
-bool MarkCuts::IsBarredAfter(std::string_view text) const {
-  return !barred_.empty() && barred_[LastCodePoint(text)];
-}
+bool MarkCuts::IsBarredAfter(std::string_view text) const { return !barred_.empty() && barred_[LastCodePoint(text)]; }
 
 }  // namespace millrace::text

@@ -36,10 +36,17 @@ class Tokenizer::Run {
       out_.push_back(fragment.token);
       return CheckRunning();
     }
-    RETURN_IF_ERROR(tokenizer_.pre_tokenizer_->Split(fragment.text, fragment.at_start, [this](std::string_view piece) {
+    Status status;
+    RETURN_IF_ERROR(tokenizer_.pre_tokenizer_->Split(fragment.text, fragment.at_start, [&](std::string_view piece) {
+      if (piece.size() > kMaxPieceBytes) {
+        status =
+            Error(Code::kInvalidArgument, "the text has a piece of {} bytes, expected at most {}", piece.size(), kMaxPieceBytes);
+        return false;
+      }
       encoder_->Append(piece, out_);
       return CheckRunning().ok();
     }));
+    RETURN_IF_ERROR(std::move(status));
     return CheckRunning();
   }
 

@@ -71,7 +71,8 @@ Status Vocabulary::NormalizeAdded(const TokenizerSpec& spec) {
     if (!output.ok()) return output.status().Within(fmt::format("token {}", token.id));
     bytes += output->text.size();
     if (bytes > kMaxVocabularyBytes) {
-      return Error(Code::kInvalidArgument, "token {}: all normalized texts together pass {} bytes", token.id, kMaxVocabularyBytes);
+      return Error(Code::kInvalidArgument, "token {}: all normalized texts together pass {} bytes", token.id,
+                   kMaxVocabularyBytes);
     }
     if (output->text != text) normalized_texts_[token.id] = std::move(output->text);
   }
