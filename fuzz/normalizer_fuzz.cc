@@ -102,9 +102,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Check(millrace::Utf8IsValid(output->text));
     Check(output->text.size() <= 1024 + kMaxNormalizedGrowth * text.size() && output->from_first <= output->text.size());
   }
-  const auto tokens = AddedTokens::Create(spec, **normalizer, size % 2 == 0);
+  const auto tokens = AddedTokens::Create(spec, **normalizer);
   if (!tokens.ok()) return 0;
-  const auto status = (*tokens)->Split(text, [&spec](const AddedTokens::Fragment& fragment) {
+  const auto status = (*tokens)->Split(text, size % 2 == 0, [&spec](const AddedTokens::Fragment& fragment) {
     Check(fragment.token == millrace::kNoToken ? !fragment.text.empty() && millrace::Utf8IsValid(fragment.text)
                                                : static_cast<size_t>(fragment.token) < spec.tokens.size());
     return true;

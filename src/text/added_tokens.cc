@@ -1,6 +1,9 @@
 #include "text/added_tokens.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/utf8.h"
@@ -128,45 +131,50 @@ struct AddedTokens::Set {
   std::vector<Rules> rules;
   TokenMatcher matcher;
 
-  std::vector<Part> Split(std::string_view text) const {
-    if (rules.empty()) return {{0, text.size(), kNoToken}};
-    std::vector<Part> parts;
+  // Gives the parts of `text` to `take` in order, none of them empty; false stops.
+  template <typename F>
+  void Split(std::string_view text, bool with_control, const F& take) const {
+    TokenMatcher::Search search(matcher, text);
     SpaceRuns spaces(text);
     size_t done = 0;
-    for (const TokenMatcher::Match& match : matcher.FindAll(text)) {
-      const Rules& rule = rules[static_cast<size_t>(match.token)];
-      if (!rule.wanted) continue;
-      size_t begin = match.begin;
-      size_t end = match.end;
+    while (const auto match = rules.empty() ? std::nullopt : search.Next()) {
+      const Rules& rule = rules[static_cast<size_t>(match->token)];
+      if (rule.control && !with_control) continue;
+      size_t begin = match->begin;
+      size_t end = match->end;
       if (rule.single_word && (EndsWithWord(text.substr(0, begin)) || StartsWithWord(text.substr(end)))) continue;
       if (rule.lstrip) begin = std::max(spaces.Before(begin), done);
       if (rule.rstrip) end = spaces.After(end);
-      if (done < begin) parts.push_back({done, begin, kNoToken});
+      if (done < begin && !take(Part{done, begin, kNoToken})) return;
       // White space that the token before took along leaves nothing of a token of white space.
-      if (begin < end) parts.push_back({begin, end, rule.token});
+      if (begin < end && !take(Part{begin, end, rule.token})) return;
       done = end;
     }
-    if (done < text.size()) parts.push_back({done, text.size(), kNoToken});
-    return parts;
+    if (done < text.size()) take(Part{done, text.size(), kNoToken});
   }
 };
 
 AddedTokens::AddedTokens() = default;
 AddedTokens::~AddedTokens() = default;
 
-Result<std::unique_ptr<const AddedTokens>> AddedTokens::Create(const TokenizerSpec& spec, const Normalizer& normalizer,
-                                                               bool with_control) {
+Result<std::unique_ptr<const AddedTokens>> AddedTokens::Create(const TokenizerSpec& spec, const Normalizer& normalizer) {
   ASSIGN_OR_RETURN(const auto all, AllAdded(spec));
   std::unique_ptr<AddedTokens> made(new AddedTokens());
   made->normalizer_ = &normalizer;
+  size_t bytes = 0;
   for (const bool normalized : {false, true}) {
     std::vector<Rules> rules;
     std::vector<std::string> texts;
     for (const AddedToken& token : all) {
       if (token.normalized != normalized) continue;
       ASSIGN_OR_RETURN(auto text, TextLookedFor(spec, token, normalizer));
-      const bool wanted = with_control || TypeOf(spec, token.id) == TokenType::kUserDefined;
-      rules.push_back({token.id, token.single_word, token.lstrip, token.rstrip, wanted});
+      bytes += text.size();
+      if (bytes > kMaxAddedTokenBytes) {
+        return Error(Code::kInvalidArgument, "added token {}: the texts of all added tokens pass {} bytes", token.id,
+                     kMaxAddedTokenBytes);
+      }
+      const bool control = TypeOf(spec, token.id) != TokenType::kUserDefined;
+      rules.push_back({token.id, token.single_word, token.lstrip, token.rstrip, control});
       texts.push_back(std::move(text));
     }
     std::vector<TokenMatcher::Entry> entries;
@@ -178,31 +186,35 @@ Result<std::unique_ptr<const AddedTokens>> AddedTokens::Create(const TokenizerSp
   return {std::move(made)};
 }
 
-Status AddedTokens::SplitWith(std::string_view text, Take take, void* context) const {
-  for (const Part& outer : plain_->Split(text)) {
-    if (outer.begin == outer.end) continue;
-    if (outer.token != kNoToken) {
-      if (!take(context, {{}, outer.token, false})) return {};
-      continue;
-    }
+Status AddedTokens::SplitWith(std::string_view text, bool with_control, Take take, void* context) const {
+  Status status;
+  Normalizer::Pass pass(*normalizer_);
+  plain_->Split(text, with_control, [&](const Part& outer) {
+    if (outer.token != kNoToken) return take(context, {{}, outer.token, false});
     std::string_view part = text.substr(outer.begin, outer.end - outer.begin);
     size_t from_first = Utf8SequenceLength(part);
-    std::string made;
+    Normalizer::Output output;
     if (!normalizer_->empty()) {
-      ASSIGN_OR_RETURN(auto output, normalizer_->Apply(part));
-      made = std::move(output.text);
-      part = made;
+      auto applied = pass.Apply(part);
+      if (!applied.ok()) {
+        status = applied.status();
+        return false;
+      }
+      output = *std::move(applied);
+      part = output.text;
       from_first = output.from_first;
     }
-    for (const Part& inner : normalized_->Split(part)) {
-      if (inner.begin == inner.end) continue;
-      const bool at_start = outer.begin == 0 && inner.begin < from_first;
+    bool goes_on = true;
+    normalized_->Split(part, with_control, [&](const Part& inner) {
       const bool is_token = inner.token != kNoToken;
+      const bool at_start = !is_token && outer.begin == 0 && inner.begin < from_first;
       const std::string_view left = is_token ? std::string_view() : part.substr(inner.begin, inner.end - inner.begin);
-      if (!take(context, {left, inner.token, at_start && !is_token})) return {};
-    }
-  }
-  return {};
+      goes_on = take(context, {left, inner.token, at_start});
+      return goes_on;
+    });
+    return goes_on;
+  });
+  return status;
 }
 
 }  // namespace millrace::text

@@ -5,6 +5,7 @@
 // tokens within it are not looked for. So are matches of control tokens where these are not wanted.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@
 
 namespace millrace::text {
 
+// Of the texts of all added tokens, as they are looked for: a byte takes 28 bytes here, and 60 while the search is made ready.
+inline constexpr size_t kMaxAddedTokenBytes = size_t{4} << 20;
+
 // Immutable, thread-safe.
 class AddedTokens {
  public:
@@ -29,17 +33,18 @@ class AddedTokens {
   // Takes fragments in order; false stops the search.
   using Take = bool (*)(void* context, const Fragment&);
 
-  // `with_control`: kControl and kUnknown tokens are found too, else only kUserDefined ones. `normalizer` outlives the object. kInvalidArgument for
-  // listed tokens that the vocabulary does not have, that have no text, whose type is none of the three, or whose normalized text is empty; what
-  // Normalizer::Apply gives for a token that is to be normalized. Of tokens with equal texts the lowest is found (`tokenizers` takes any).
-  static Result<std::unique_ptr<const AddedTokens>> Create(const TokenizerSpec& spec, const Normalizer& normalizer,
-                                                           bool with_control);
+  // `normalizer` outlives the object. kInvalidArgument for listed tokens that the vocabulary does not have, that have no text, whose type is none
+  // of the three, or whose normalized text is empty, and for texts of more than kMaxAddedTokenBytes together; what Normalizer::Apply gives for a
+  // token that is to be normalized. Of tokens with equal texts the lowest is found (`tokenizers` takes any).
+  static Result<std::unique_ptr<const AddedTokens>> Create(const TokenizerSpec& spec, const Normalizer& normalizer);
   ~AddedTokens();
 
-  // Linear in the text. Empty fragments of text are not handed out. Fails as Normalizer::Apply does.
+  // `with_control`: kControl and kUnknown tokens are found too, else only kUserDefined ones. Linear in the text. Empty fragments of text are not
+  // handed out. Fails as Normalizer::Apply does.
   template <typename F>
-  Status Split(std::string_view text, F take) const {
-    return SplitWith(text, [](void* context, const Fragment& fragment) { return (*static_cast<F*>(context))(fragment); }, &take);
+  Status Split(std::string_view text, bool with_control, F take) const {
+    return SplitWith(
+        text, with_control, [](void* context, const Fragment& fragment) { return (*static_cast<F*>(context))(fragment); }, &take);
   }
 
  private:
@@ -48,11 +53,11 @@ class AddedTokens {
     bool single_word = false;
     bool lstrip = false;
     bool rstrip = false;
-    bool wanted = true;
+    bool control = false;  // kControl or kUnknown
   };
   struct Set;
   AddedTokens();
-  Status SplitWith(std::string_view text, Take take, void* context) const;
+  Status SplitWith(std::string_view text, bool with_control, Take take, void* context) const;
 
   const Normalizer* normalizer_ = nullptr;
   std::unique_ptr<const Set> plain_;

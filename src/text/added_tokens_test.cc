@@ -10,11 +10,12 @@ namespace {
 struct Split {
   std::unique_ptr<const Normalizer> normalizer;
   std::unique_ptr<const AddedTokens> tokens;
+  bool with_control = true;
 
   // Fragments as the golden file has them: ids, and texts with at_start.
   Json Of(std::string_view text) const {
     Json::Array out;
-    const Status status = tokens->Split(text, [&out](const AddedTokens::Fragment& fragment) {
+    const Status status = tokens->Split(text, with_control, [&out](const AddedTokens::Fragment& fragment) {
       if (fragment.token != kNoToken) {
         out.push_back(int64_t{fragment.token});
       } else {
@@ -52,7 +53,8 @@ Split Make(const std::vector<NormalizerStep>& steps, const std::vector<Token>& t
   auto normalizer = Normalizer::Create(steps);
   EXPECT_TRUE(normalizer.ok()) << normalizer.status().ToString();
   split.normalizer = std::move(*normalizer);
-  auto made = AddedTokens::Create(SpecOf(tokens), *split.normalizer, with_control);
+  auto made = AddedTokens::Create(SpecOf(tokens), *split.normalizer);
+  split.with_control = with_control;
   EXPECT_TRUE(made.ok()) << made.status().ToString();
   split.tokens = std::move(*made);
   return split;
@@ -90,9 +92,9 @@ TEST(AddedTokensTest, TokensOfTheirTypesNeedNoListing) {
   spec.token_types = {TokenType::kControl, TokenType::kUserDefined, TokenType::kNormal, TokenType::kUnknown};
   Split split;
   split.normalizer = std::move(*Normalizer::Create({}));
-  split.tokens = std::move(*AddedTokens::Create(spec, *split.normalizer, true));
+  split.tokens = std::move(*AddedTokens::Create(spec, *split.normalizer));
   EXPECT_EQ(split.Of("a<s><b><unk>").Write(), R"([["a",true],0,1,3])");
-  split.tokens = std::move(*AddedTokens::Create(spec, *split.normalizer, false));
+  split.with_control = false;
   EXPECT_EQ(split.Of("a<s><b><unk>").Write(), R"([["a<s>",true],1,["<unk>",false]])");
 }
 
@@ -104,11 +106,44 @@ TEST(AddedTokensTest, OfEqualTextsTheLowestTokenIsFound) {
   EXPECT_EQ(Make(lowercase, {{"A", false, normalized}, {"a", false, normalized}}).Of("aA").Write(), "[1,1]");
 }
 
+TEST(AddedTokensTest, PartsOfATextShareTheLimitsOfNormalizing) {
+  ReplaceText longer;
+  longer.pattern.text = "a";
+  longer.content.assign(1000, 'b');
+  ReplaceText costly;
+  costly.pattern = {"(?>(?:ab|a)+)c", true};
+  const auto parts_taken = [](const ReplaceText& step, const std::string& part) {
+    const Split split = Make({step}, {{"x"}});
+    std::string text;
+    for (int i = 0; i < 100; ++i) text += part + "x";
+    int parts = 0;
+    const Status status = split.tokens->Split(text, true, [&parts](const AddedTokens::Fragment& fragment) {
+      parts += fragment.token == kNoToken ? 1 : 0;
+      return true;
+    });
+    EXPECT_EQ(status.code(), Code::kResourceExhausted);
+    return parts;
+  };
+  EXPECT_EQ(parts_taken(longer, "a"), 1);
+  const int parts = parts_taken(costly, std::string(400, 'a'));
+  EXPECT_GT(parts, 0);
+  EXPECT_LT(parts, 100);
+}
+
 TEST(AddedTokensTest, StopsWhenTold) {
   const Split split = Make({}, {{"x"}});
   int calls = 0;
-  ASSERT_TRUE(split.tokens->Split("axbxc", [&calls](const AddedTokens::Fragment&) { return ++calls < 2; }).ok());
+  ASSERT_TRUE(split.tokens->Split("axbxc", true, [&calls](const AddedTokens::Fragment&) { return ++calls < 2; }).ok());
   EXPECT_EQ(calls, 2);
+}
+
+// Texts are read window by window.
+TEST(AddedTokensTest, LongTextsAreCutAsShortOnes) {
+  const Split split = Make({}, {{"ab"}, {"abcd"}, {"bc"}, {std::string(30'000, 'x')}});
+  for (size_t before = 16'380; before < 16'390; ++before) {
+    Json::Array expected = {Json::Array{std::string(before, '-'), true}, int64_t{2}, int64_t{1}, int64_t{4}, int64_t{3}};
+    EXPECT_EQ(split.Of(std::string(before, '-').append("abcdab").append(30'000, 'x').append("bc")), Json(std::move(expected)));
+  }
 }
 
 TEST(AddedTokensTest, HostileTextsTakeLinearWork) {
@@ -130,7 +165,7 @@ TEST(AddedTokensTest, HostileTextsTakeLinearWork) {
 TEST(AddedTokensTest, RefusesWhatTheVocabularyDoesNotBear) {
   const auto normalizer = std::move(*Normalizer::Create(std::vector<NormalizerStep>{Lowercase{}, StripAccents{}}));
   const auto refusal = [&normalizer](const TokenizerSpec& spec) {
-    const auto made = AddedTokens::Create(spec, *normalizer, true);
+    const auto made = AddedTokens::Create(spec, *normalizer);
     return made.ok() ? std::string() : made.status().message();
   };
   AddedToken normalized;
@@ -138,6 +173,9 @@ TEST(AddedTokensTest, RefusesWhatTheVocabularyDoesNotBear) {
   EXPECT_NE(refusal(SpecOf({{"\u0301", false, normalized}})).find("nothing is left of it"), std::string::npos);
   EXPECT_NE(refusal(SpecOf({{""}})).find("has no text"), std::string::npos);
   TokenizerSpec spec = SpecOf({{"a"}});
+  std::vector<Token> many;
+  for (size_t i = 0; i <= kMaxAddedTokenBytes / 1024; ++i) many.push_back({std::to_string(1'000'000 + i).append(1017, 'x')});
+  EXPECT_EQ(refusal(SpecOf(many)), "added token 4097: the texts of all added tokens pass 4194304 bytes");
   spec.added[0].id = 7;
   EXPECT_NE(refusal(spec).find("the vocabulary has 2 tokens"), std::string::npos);
   spec.added[0].id = 0;

@@ -1,7 +1,9 @@
 // One byte for every code point, in two steps; equal pages are kept once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "text/code_point_set.h"

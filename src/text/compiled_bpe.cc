@@ -179,6 +179,8 @@ Status CompiledBpe::TakeMerges(const BpeModel& model) {
     for (size_t part = 0; part < (same_token ? 2 : 3); ++part) {
       const std::optional<TokenId> id = tokens_.vocabulary().Find(parts[part]);
       if (!id) return NoToken(rank, merge, parts[part]);
+      // So the text of a control token never becomes one: only the model's own vocabulary is merged.
+      if (tokens_.vocabulary().IsControl(*id) && !tokens_.Includes(*id)) return NoToken(rank, merge, parts[part]);
       ids[part] = *id;
       tokens_.Include(*id);
     }

@@ -1,8 +1,13 @@
 #include "text/compiled_scored_bpe.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
+#include <optional>
+#include <string>
 #include <unordered_set>
 #include <utility>
 
@@ -61,11 +66,14 @@ std::vector<MergeableToken> MergeableTokens(const TokenizerSpec& spec, const Voc
 class CompiledScoredBpe::Encoder : public PieceEncoder {
  public:
   explicit Encoder(const CompiledScoredBpe& model)
-      : model_(model), merger_(model.pairs_, KeysOf(model.reachable_unused_, splits_)) {}
+      : model_(model),
+        splits_{model.reachable_unused_, {}},
+        merger_(model.pairs_, model.reachable_unused_.empty() ? nullptr : &splits_) {}
 
   void Append(std::string_view piece, std::vector<TokenId>& out) override {
     after_unknown_ = false;
-    for (auto& [token, split] : splits_) split = {kNoToken, kNoToken};
+    // Not clear(), which takes time for all the room that a long piece once needed.
+    while (!splits_.found.empty()) splits_.found.erase(splits_.found.begin());
     while (!piece.empty()) {
       const size_t size = model_.cuts_.FirstPart(piece);
       AppendPart(piece.substr(0, size), out);
@@ -76,11 +84,6 @@ class CompiledScoredBpe::Encoder : public PieceEncoder {
   uint64_t steps() const override { return steps_ + merger_.steps(); }
 
  private:
-  static LastSplits* KeysOf(const std::vector<TokenId>& tokens, LastSplits& splits) {
-    for (const TokenId token : tokens) splits[token] = {kNoToken, kNoToken};
-    return tokens.empty() ? nullptr : &splits;
-  }
-
   void AppendPart(std::string_view part, std::vector<TokenId>& out) {
     const WholePieces& pieces = model_.whole_pieces_;
     const TokenId whole = pieces.Find(part);
@@ -109,7 +112,7 @@ class CompiledScoredBpe::Encoder : public PieceEncoder {
   void AppendSymbol(TokenId symbol, std::vector<TokenId>& out) {
     if (symbol < 0) {
       AppendUnknown(CodePointOfSymbol(symbol), out);
-    } else if (splits_.contains(symbol)) {
+    } else if (splits_.found.contains(symbol)) {
       AppendParts(symbol, out);
     } else {
       out.push_back(symbol);
@@ -124,8 +127,8 @@ class CompiledScoredBpe::Encoder : public PieceEncoder {
       const auto [symbol, depth] = pending_.back();
       pending_.pop_back();
       ++steps_;
-      const auto split = splits_.find(symbol);
-      if (split != splits_.end() && depth <= kMaxSplitDepth) {
+      const auto split = splits_.found.find(symbol);
+      if (split != splits_.found.end() && depth <= kMaxSplitDepth) {
         pending_.push_back({split->second.second, depth + 1});
         pending_.push_back({split->second.first, depth + 1});
       } else if (symbol < 0) {
@@ -204,7 +207,9 @@ Status CompiledScoredBpe::TakePairs(const TokenizerSpec& spec, const ScoredBpeMo
   pairs_.Reset(splits.size());
   for (const TokenSplit& split : splits) {
     pairs_.Add(split.left, split.right, {ranks[static_cast<size_t>(split.token)], split.token});
-    if (vocabulary_.Type(split.token) == TokenType::kUnused) reachable_unused_.push_back(split.token);
+    if (vocabulary_.Type(split.token) != TokenType::kUnused) continue;
+    if (reachable_unused_.empty()) reachable_unused_.resize(spec.tokens.size());
+    reachable_unused_[static_cast<size_t>(split.token)] = true;
   }
   // How an unused token is taken apart may depend on pairs anywhere in the piece.
   if (reachable_unused_.empty()) cuts_.Allow();

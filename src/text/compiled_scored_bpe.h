@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "text/code_point_tokens.h"
@@ -35,7 +36,7 @@ class CompiledScoredBpe : public SubwordModel {
   // Symbols are tokens; code points without one are negative (CodePointSymbol).
   CodePointTokens symbols_;
   PairTable pairs_;
-  std::vector<TokenId> reachable_unused_;  // unused tokens that some pair makes
+  std::vector<bool> reachable_unused_;  // by token: unused, and some pair makes it; empty where there are none
   WholePieces whole_pieces_;
   MarkCuts cuts_;
 };

@@ -149,7 +149,7 @@ Status CompiledUnigram::TakeTokens(const UnigramModel& model, const ModelTokens&
     whole_pieces_.Add(text, id);
     longest_ = std::max(longest_, text.size());
   }
-  trie_ = TokenTrie(std::move(entries));
+  ASSIGN_OR_RETURN(trie_, TokenTrie::Create(std::move(entries)));
   for (int byte = 0; byte < 256; ++byte) {
     byte_tokens_[static_cast<size_t>(byte)] = model.byte_fallback ? tokens.FindByte(static_cast<uint8_t>(byte)) : kNoToken;
   }

@@ -62,7 +62,7 @@ Result<std::unique_ptr<const SubwordModel>> CompiledWordPiece::Create(const Toke
   if (!spec.unk) return Error(Code::kInvalidArgument, "a WordPiece model without an unknown token");
   std::unique_ptr<CompiledWordPiece> compiled(new CompiledWordPiece);
   ASSIGN_OR_RETURN(auto entries, tokens.TrieEntries());
-  compiled->trie_ = TokenTrie(std::move(entries));
+  ASSIGN_OR_RETURN(compiled->trie_, TokenTrie::Create(std::move(entries)));
   compiled->continuing_ = compiled->trie_.Walk(TokenTrie::kRoot, model.continuing_prefix);
   compiled->max_characters_ = model.max_characters;
   compiled->unknown_ = *spec.unk;

@@ -1,6 +1,5 @@
 #include "text/mark_cuts.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "text/code_point_table.h"
@@ -28,8 +27,8 @@ size_t NextMark(std::string_view text, size_t at) {
 void MarkCuts::BarIn(std::string_view token) {
   for (size_t at = NextMark(token, 0); at < token.size(); at = NextMark(token, at)) {
     const uint32_t before = LastCodePoint(token.substr(0, at));
-    const auto place = std::lower_bound(barred_.begin(), barred_.end(), before);
-    if (place == barred_.end() || *place != before) barred_.insert(place, before);
+    if (barred_.empty()) barred_.resize(kLastCodePoint + 1);
+    barred_[before] = true;
   }
 }
 
@@ -40,8 +39,6 @@ size_t MarkCuts::FirstPart(std::string_view text) const {
   return at;
 }
 
-bool MarkCuts::IsBarredAfter(std::string_view text) const {
-  return !barred_.empty() && std::binary_search(barred_.begin(), barred_.end(), LastCodePoint(text));
-}
+bool MarkCuts::IsBarredAfter(std::string_view text) const { return !barred_.empty() && barred_[LastCodePoint(text)]; }
 
 }  // namespace millrace::text

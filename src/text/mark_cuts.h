@@ -27,7 +27,7 @@ class MarkCuts {
   bool IsBarredAfter(std::string_view text) const;
 
   bool allowed_ = false;
-  std::vector<uint32_t> barred_;  // ascending: code points behind which a token goes on with "▁"
+  std::vector<bool> barred_;  // by code point, empty where none is: a token goes on with "▁" behind it
 };
 
 }  // namespace millrace::text

@@ -5,6 +5,7 @@
 // linear in the text, whatever it holds (a million combining marks too). Immutable and thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,12 @@
 namespace millrace::text {
 
 class TextRewriter;
+struct StepScratch;
+
+// A normalized text is not longer than this, whatever the text.
+inline constexpr size_t kMaxNormalizedBytes = (size_t{1} << 30) - 1;
+// Bytes that a normalized text may have beyond kMaxNormalizedGrowth times its own.
+inline constexpr size_t kFreeNormalizedGrowth = 1024;
 
 class Normalizer {
  public:
@@ -35,8 +42,21 @@ class Normalizer {
     size_t from_first = 0;
   };
   // `text` is well-formed UTF-8 and so is the result. kResourceExhausted where it would grow beyond kMaxNormalizedGrowth times the input and the
-  // first KiB, or a pattern takes too much work; kUnsupported where a pattern matches nothing at the start and something is to be put there.
+  // first KiB, or beyond kMaxNormalizedBytes, or a pattern takes too much work; kUnsupported where a pattern matches nothing at the start and something is to be put there.
   Result<Output> Apply(std::string_view text) const;
+
+  // What the parts of one text share: the limits above hold for all of them together. One thread.
+  class Pass {
+   public:
+    explicit Pass(const Normalizer& normalizer);  // which outlives it
+    ~Pass();
+    Result<Output> Apply(std::string_view part);
+
+   private:
+    const Normalizer& normalizer_;
+    std::vector<StepScratch> scratch_;  // by step
+    size_t free_growth_ = kFreeNormalizedGrowth;
+  };
 
  private:
   Normalizer();

@@ -106,6 +106,16 @@ TEST(NormalizerTest, HostileTextsTakeLinearWork) {
   EXPECT_EQ(Normalized(Steps(Replace(pattern, "x")), Repeated("a", 600'000) + "bc"), Repeated("a", 100'000) + "xc");
 }
 
+// Long runs are handed on part by part, which no code point may notice.
+TEST(NormalizerTest, LongRunsAreNormalizedAsShortOnes) {
+  for (const char* unit : {"\uFDFA", "\uFDFA\u0301\u0345\u0334", "\u212B\u0301", "\uFDFA\u1100\u1161\u11A8", "\uFB1D\u0344"}) {
+    for (const Form form : {Form::kNfc, Form::kNfd, Form::kNfkc, Form::kNfkd}) {
+      const auto steps = Steps(UnicodeForm{form});
+      EXPECT_EQ(Normalized(steps, Repeated(unit, 10'000)), Repeated(Normalized(steps, unit), 10'000)) << unit;
+    }
+  }
+}
+
 TEST(NormalizerTest, GrowthIsLimited) {
   const auto normalizer = Make(Steps(Replace("a", std::string(1000, 'b'))));
   EXPECT_EQ(normalizer->Apply("a").value().text.size(), 1000U);

@@ -16,7 +16,7 @@ namespace {
 using Op = PatternInstruction::Op;
 using Mode = PatternNode::Mode;
 
-// Steps for each byte after which a search begins to remember failures, and after which it gives up; with some for short texts.
+// Steps for each byte of all its texts after which a search begins to remember failures, and after which it gives up; with some for short texts.
 constexpr size_t kFreeSteps = 16;
 constexpr size_t kMostSteps = 512;
 constexpr size_t kShortText = 1024;
@@ -29,8 +29,8 @@ class ProgramSearch final : public CompiledPattern::Search {
   explicit ProgramSearch(const PatternProgram& program) : program_(program) {}
 
   void Reset(std::string_view text) override {
+    earlier_bytes_ += text_.size();
     text_ = text;
-    steps_ = 0;
     remembers_ = false;
     last_end_ = kNowhere;
   }
@@ -39,7 +39,7 @@ class ProgramSearch final : public CompiledPattern::Search {
     if (text_.size() > kMaxTextBytes) return Exhausted(from);
     for (size_t at = from;;) {
       if (MayBegin(0, at)) {
-        if (!remembers_) allowed_steps_ = kFreeSteps * (at + kShortText);
+        if (!remembers_) allowed_steps_ = kFreeSteps * (earlier_bytes_ + at + kShortText);
         size_t end = 0;
         const Outcome outcome = Run(0, at, end);
         if (outcome == Outcome::kExhausted) return Exhausted(at);
@@ -101,7 +101,7 @@ class ProgramSearch final : public CompiledPattern::Search {
     failed_.assign(width * program_.states, false);
     succeeded_.assign(failed_.size(), false);
     remembers_ = true;
-    allowed_steps_ = kMostSteps * (text_.size() + kShortText);
+    allowed_steps_ = kMostSteps * (earlier_bytes_ + text_.size() + kShortText);
     return true;
   }
   size_t BitOf(uint32_t state, size_t at) const { return state * (text_.size() + 1) + at; }
@@ -284,7 +284,8 @@ class ProgramSearch final : public CompiledPattern::Search {
 
   const PatternProgram& program_;
   std::string_view text_;
-  size_t steps_ = 0;
+  size_t earlier_bytes_ = 0;  // of the texts before
+  size_t steps_ = 0;          // in all texts
   size_t allowed_steps_ = 0;
   size_t last_end_ = kNowhere;
   std::vector<Choice> choices_;

@@ -43,10 +43,11 @@ class CompiledPattern {
 class CompiledPattern::Search {
  public:
   virtual ~Search() = default;
-  // Begins with another text (well-formed UTF-8, valid until the next Reset), keeping memory.
+  // Begins with another text (well-formed UTF-8, valid until the next Reset), keeping memory. The limit on work grows by what the text allows:
+  // all texts of a search share it, so that many short ones allow no more than one long one.
   virtual void Reset(std::string_view text) = 0;
   // The first match at or after byte `from`, which is 0 or the end of the match before. A match may be empty, but not where the match before it ended.
-  // kResourceExhausted above the limits on work and memory (proportional to the text).
+  // kResourceExhausted above the limits on work and memory (proportional to the texts so far).
   virtual Result<std::optional<Match>> Next(size_t from) = 0;
 };
 

@@ -1,7 +1,11 @@
 #include "text/pattern_syntax.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "base/utf8.h"
 

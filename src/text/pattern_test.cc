@@ -106,5 +106,20 @@ TEST(PatternTest, WorkIsLinear) {
   EXPECT_EQ(Matches(R"(\d{1,3}(?=(?:\d{3})*\b))", std::string(kBytes, '1')).size(), (kBytes + 2) / 3);
 }
 
+// A text of 400 bytes may take what this pattern does with it, many of them may not.
+TEST(PatternTest, ManyTextsAllowNoMoreWorkThanOneLongOne) {
+  const auto pattern = CompiledPattern::Compile("(?>(?:ab|a)+)c");
+  ASSERT_TRUE(pattern.ok()) << pattern.status().ToString();
+  const std::string text(400, 'a');
+  const auto search = (*pattern)->NewSearch(text);
+  ASSERT_TRUE(search->Next(0).ok());
+  Code last = Code::kOk;
+  for (int i = 0; i < 1000 && last == Code::kOk; ++i) {
+    search->Reset(text);
+    last = search->Next(0).status().code();
+  }
+  EXPECT_EQ(last, Code::kResourceExhausted);
+}
+
 }  // namespace
 }  // namespace millrace::text

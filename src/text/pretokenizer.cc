@@ -8,6 +8,7 @@
 #include "text/code_point_table.h"
 #include "text/known_patterns.h"
 #include "text/pretokenizer_pass.h"
+#include "text/text_search.h"
 
 namespace millrace::text {
 namespace {
@@ -101,21 +102,21 @@ class WordStep final : public PreTokenizer::Step {
 class TextStep final : public PreTokenizer::Step {
  public:
   TextStep(std::string text, SplitBehavior behavior, bool invert)
-      : text_(std::move(text)), behavior_(behavior), invert_(invert) {}
+      : search_(std::move(text)), behavior_(behavior), invert_(invert) {}
 
   bool Cut(Pass& pass, size_t index, const Piece& piece) const override {
     PieceAssembler parts(pass, index + 1, piece, behavior_);
     size_t done = 0;
-    for (size_t at = piece.text.find(text_); at != std::string_view::npos; at = piece.text.find(text_, done)) {
+    for (size_t at = search_.Find(piece.text, 0); at != std::string_view::npos; at = search_.Find(piece.text, done)) {
       if (done < at && !parts.Add(done, at, invert_)) return false;
-      done = at + text_.size();
+      done = at + search_.size();
       if (!parts.Add(at, done, !invert_)) return false;
     }
     return (done == piece.text.size() || parts.Add(done, piece.text.size(), invert_)) && parts.Finish();
   }
 
  private:
-  const std::string text_;
+  const TextSearch search_;
   const SplitBehavior behavior_;
   const bool invert_;
 };

@@ -1,9 +1,12 @@
 // One walk of PreTokenizer through one text, and the seam between it and its steps.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "text/pattern.h"

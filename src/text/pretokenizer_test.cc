@@ -75,6 +75,14 @@ TEST(PreTokenizerStepsTest, OnlyTheStartOfTheTextIsPrefixedWhereTheSchemeIsFirst
   EXPECT_EQ(Cut(steps, "-c"), (Pieces{"c"}));
 }
 
+// Longer texts are looked for in another way than short ones.
+TEST(PreTokenizerStepsTest, LongTextsAreFound) {
+  const std::string wanted = std::string(1000, 'a') + "b";
+  const Steps steps = {PatternSplit{.pattern = {.text = wanted}}};
+  const std::string text = std::string(10, 'a').append(wanted).append(999, 'a').append("b");
+  EXPECT_EQ(Cut(steps, text), (Pieces{std::string(10, 'a'), wanted, std::string(999, 'a').append("b")}));
+}
+
 TEST(PreTokenizerStepsTest, StopsWhenToldTo) {
   const auto cutter = PreTokenizer::Create(Steps{WhitespaceSplit{}, PunctuationSplit{}});
   size_t pieces = 0;

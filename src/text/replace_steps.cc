@@ -2,38 +2,27 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "base/utf8.h"
 #include "text/pattern.h"
+#include "text/text_search.h"
 
 namespace millrace::text {
 
 namespace {
 
-// Longer patterns are looked for with a table of their own borders, so that none makes the search quadratic.
-constexpr size_t kShortPattern = 16;
-
 class ReplaceStringStep : public TextRewriter {
  public:
-  ReplaceStringStep(std::string pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {
-    if (pattern_.size() <= kShortPattern) return;
-    borders_.assign(pattern_.size() + 1, 0);
-    for (size_t i = 1, border = 0; i < pattern_.size(); ++i) {
-      while (border > 0 && pattern_[i] != pattern_[border]) border = borders_[border];
-      if (pattern_[i] == pattern_[border]) ++border;
-      borders_[i + 1] = border;
-    }
-  }
-  bool Leaves(std::string_view text) const override { return Find(text, 0) == std::string_view::npos; }
+  ReplaceStringStep(std::string pattern, std::string content) : search_(std::move(pattern)), content_(std::move(content)) {}
+  bool Leaves(std::string_view text) const override { return search_.Find(text, 0) == std::string_view::npos; }
   Status Rewrite(const NormalizedText& from, RewrittenText& to) const override {
     const std::string_view text = from.text;
     size_t kept = 0;
     while (!to.overflowed()) {
-      const size_t begin = Find(text, kept);
+      const size_t begin = search_.Find(text, kept);
       if (begin == std::string_view::npos) break;
       to.Keep(kept, begin);
-      kept = begin + pattern_.size();
+      kept = begin + search_.size();
       to.Put(content_, kept - 1);
     }
     to.Keep(kept, text.size());
@@ -41,19 +30,8 @@ class ReplaceStringStep : public TextRewriter {
   }
 
  private:
-  size_t Find(std::string_view text, size_t from) const {
-    if (borders_.empty()) return text.find(pattern_, from);
-    for (size_t i = from, matched = 0; i < text.size(); ++i) {
-      while (matched > 0 && text[i] != pattern_[matched]) matched = borders_[matched];
-      if (text[i] == pattern_[matched]) ++matched;
-      if (matched == pattern_.size()) return i + 1 - matched;
-    }
-    return std::string_view::npos;
-  }
-
-  const std::string pattern_;
+  const TextSearch search_;
   const std::string content_;
-  std::vector<size_t> borders_;  // by length of a beginning of the pattern: its longest proper beginning that is its end too
 };
 
 class ReplacePatternStep : public TextRewriter {
@@ -62,7 +40,12 @@ class ReplacePatternStep : public TextRewriter {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
   Status Rewrite(const NormalizedText& from, RewrittenText& to) const override {
     const std::string_view text = from.text;
-    const auto search = pattern_->NewSearch(text);
+    std::unique_ptr<CompiledPattern::Search>& search = to.scratch().search;
+    if (search == nullptr) {
+      search = pattern_->NewSearch(text);
+    } else {
+      search->Reset(text);
+    }
     size_t kept = 0;
     while (!text.empty() && !to.overflowed()) {
       ASSIGN_OR_RETURN(const auto match, search->Next(kept));

@@ -2,9 +2,14 @@
 // first code point of the whole text. The alignments of the Python package `tokenizers` decide this.
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include "text/pattern.h"
 
 namespace millrace::text {
 
@@ -14,11 +19,19 @@ struct NormalizedText {
   size_t from_first = 0;  // bytes at the front that count as made from the first code point of the input
 };
 
+// What the steps keep between the parts of one text.
+struct StepScratch {
+  std::unique_ptr<CompiledPattern::Search> search;
+};
+
 // The result of one step, filled from front to back, either by Put and Keep or by Change and KeepNext. One thread.
 class RewrittenText {
  public:
   // `from` outlives the object. What would go above `limit` bytes is dropped, and overflowed() is true.
-  RewrittenText(const NormalizedText& from, size_t limit) : from_(from), limit_(limit) {}
+  RewrittenText(const NormalizedText& from, size_t limit, StepScratch& scratch) : from_(from), limit_(limit), scratch_(scratch) {}
+
+  // That of the step, which outlives the object.
+  StepScratch& scratch() const { return scratch_; }
 
   // `bytes` was made from the code point that holds byte `source` of the text. Sources ascend.
   void Put(std::string_view bytes, size_t source) {
@@ -47,6 +60,7 @@ class RewrittenText {
 
   const NormalizedText& from_;
   const size_t limit_;
+  StepScratch& scratch_;
   NormalizedText result_;
   size_t passed_ = 0;  // bytes of the text that the changes stand behind; counted only as far as from_first asks
   bool overflowed_ = false;

@@ -1,6 +1,7 @@
 // The model step of a tokenizer: one piece of pre-tokenized text to token ids.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -13,11 +14,15 @@
 
 namespace millrace::text {
 
+inline constexpr size_t kMaxPieceBytes = (size_t{1} << 30) - 1;
+
 // Encodes the pieces of one text, in order. Keeps scratch memory between pieces; one thread.
 class PieceEncoder {
  public:
   virtual ~PieceEncoder() = default;
-  // Appends the tokens of `piece` (well-formed UTF-8, not empty, less than 1 GiB) to `out`. At most O(n log n) in the piece, whatever it holds.
+  // Appends the tokens of `piece` (well-formed UTF-8, not empty, at most kMaxPieceBytes) to `out`. Work for a piece of n bytes, whatever it holds: O(n log n)
+  // for the models that merge; O(n k) for Unigram and WordPiece, k the bytes of the longest token, at most kMaxTokenBytes, and for WordPiece no more
+  // than max_characters code points.
   virtual void Append(std::string_view piece, std::vector<TokenId>& out) = 0;
 
   // Looks into tables and queue entries taken since construction: what tests hold against the length of hostile input.

@@ -192,7 +192,6 @@ TEST(SubwordModelTest, AddedTokensComeOutOfTextOnlyWhereTheModelHasThem) {
     spec.added = {{.id = 3, .in_model = true}};
     EXPECT_EQ(Encode(*Compile(spec)->model, "<s>"), std::vector<TokenId>{3});
   }
-  // A token that a merge names is the model's.
   spec.tokens = {"<unk>", "<s", ">", "<s>"};
   spec.added = {};
   BpeModel whole = Merges({});
@@ -201,6 +200,8 @@ TEST(SubwordModelTest, AddedTokensComeOutOfTextOnlyWhereTheModelHasThem) {
   EXPECT_EQ(Encode(*Compile(spec)->model, "<s>"), (std::vector<TokenId>{0, 0, 2}));
   whole.merges = {{"<s>", 2}};
   spec.model = whole;
+  EXPECT_EQ(ErrorOf(spec), "merge 0 '<s' + '>': '<s>' is no token");
+  spec.added = {{.id = 3, .in_model = true}};
   EXPECT_EQ(Encode(*Compile(spec)->model, "<s>"), std::vector<TokenId>{3});
 }
 

@@ -29,8 +29,8 @@ void SymbolMerger::Merge(std::vector<TokenId>& symbols) {
 PairTable::Merged SymbolMerger::Look(TokenId left, TokenId right) {
   ++steps_;
   const PairTable::Merged merged = pairs_->Find(left, right);
-  if (splits_ != nullptr && merged.rank != kNoRank) {
-    if (const auto split = splits_->find(merged.token); split != splits_->end()) split->second = {left, right};
+  if (splits_ != nullptr && merged.rank != kNoRank && splits_->kept[static_cast<size_t>(merged.token)]) {
+    splits_->found.insert_or_assign(merged.token, std::pair(left, right));
   }
   return merged;
 }

@@ -17,11 +17,14 @@
 namespace millrace::text {
 
 // For some tokens, the two symbols that were last found to make them.
-using LastSplits = std::unordered_map<TokenId, std::pair<TokenId, TokenId>>;
+struct LastSplits {
+  const std::vector<bool>& kept;  // by token that pairs make: whether book is kept of it
+  std::unordered_map<TokenId, std::pair<TokenId, TokenId>> found;
+};
 
 class SymbolMerger {
  public:
-  // `pairs` outlives the merger; so does `splits`, whose keys are the tokens to keep book of.
+  // `pairs` outlives the merger; so does `splits`, to which what is found is added.
   explicit SymbolMerger(const PairTable& pairs, LastSplits* splits = nullptr) : pairs_(&pairs), splits_(splits) {}
 
   // Merges in place. Symbols are whatever `pairs` has been filled with; at most 2^30 of them.

@@ -69,12 +69,13 @@ TEST(SymbolMergerTest, RemembersTheLastSplitOfTheTokensAskedFor) {
   pairs.Add(0, 1, {5, 3});
   pairs.Add(2, 1, {4, 3});
   pairs.Add(0, 0, {3, 4});
-  LastSplits splits = {{3, {kNoToken, kNoToken}}};
+  const std::vector<bool> kept = {false, false, false, true, false};
+  LastSplits splits = {kept, {}};
   SymbolMerger merger(pairs, &splits);
   std::vector<TokenId> symbols = {2, 1, 0, 1, 0, 0};
   merger.Merge(symbols);
   EXPECT_EQ(symbols, (std::vector<TokenId>{3, 3, 4}));
-  EXPECT_EQ(splits, (LastSplits{{3, {0, 1}}}));
+  EXPECT_EQ(splits.found, (decltype(splits.found){{3, {0, 1}}}));
 }
 
 TEST(PairTableTest, OfEqualPairsTheLastCounts) {
@@ -119,7 +120,7 @@ TEST(TokenTrieTest, FindsWhatWasPutIn) {
       for (size_t size = 1 + random() % 9; size > 0; --size) text.push_back(static_cast<char>(255 - random() % bytes));
       texts.emplace(text, static_cast<TokenId>(texts.size()));
     }
-    const TokenTrie trie({texts.begin(), texts.end()});
+    const TokenTrie trie = *TokenTrie::Create({texts.begin(), texts.end()});
     for (const auto& [text, id] : texts) {
       const TokenTrie::Node node = trie.Walk(TokenTrie::kRoot, text);
       ASSERT_NE(node, TokenTrie::kNowhere);

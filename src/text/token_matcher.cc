@@ -6,6 +6,8 @@ namespace millrace::text {
 
 namespace {
 
+constexpr size_t kWindow = 16'384;  // bytes
+
 // Byte `depth` of `text` read backwards.
 uint8_t FromEnd(std::string_view text, size_t depth) { return static_cast<uint8_t>(text[text.size() - 1 - depth]); }
 
@@ -20,6 +22,7 @@ TokenMatcher::TokenMatcher(std::vector<Entry> entries) : states_(1) {
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return a.text == b.text ? a.token < b.token : BackwardsBefore(a.text, b.text);
   });
+  for (const Entry& entry : entries) longest_ = std::max(longest_, entry.text.size());
   BuildStates(entries);
   BuildFallbacks();
 }
@@ -85,21 +88,31 @@ uint32_t TokenMatcher::Next(uint32_t state, uint8_t byte) const {
   }
 }
 
-std::vector<TokenMatcher::Match> TokenMatcher::FindAll(std::string_view text) const {
-  std::vector<Match> begins;  // the longest entry at every place where one begins, last place first
+std::optional<TokenMatcher::Match> TokenMatcher::Search::Next() {
+  for (;;) {
+    while (!begins_.empty()) {
+      const Match match = begins_.back();
+      begins_.pop_back();
+      if (match.begin < from_) continue;
+      from_ = match.end;
+      return match;
+    }
+    read_ = std::max(read_, from_);
+    if (read_ >= text_.size()) return std::nullopt;
+    ReadWindow();
+  }
+}
+
+// Reads as far behind the window as an entry that begins in it may reach. That is never more than the window, so work stays linear.
+void TokenMatcher::Search::ReadWindow() {
+  const size_t end = read_ + std::min(std::max(kWindow, matcher_.longest_), text_.size() - read_);
   uint32_t state = 0;
-  for (size_t i = text.size(); i-- > 0;) {
-    state = Next(state, static_cast<uint8_t>(text[i]));
-    if (state != 0 && states_[state].length != 0) begins.push_back({i, i + states_[state].length, states_[state].token});
+  for (size_t i = end + std::min(matcher_.longest_, text_.size() - end); i-- > read_;) {
+    state = matcher_.Next(state, static_cast<uint8_t>(text_[i]));
+    const State& reached = matcher_.states_[state];
+    if (i < end && state != 0 && reached.length != 0) begins_.push_back({i, i + reached.length, reached.token});
   }
-  std::vector<Match> matches;
-  size_t from = 0;
-  for (auto match = begins.rbegin(); match != begins.rend(); ++match) {
-    if (match->begin < from) continue;
-    matches.push_back(*match);
-    from = match->end;
-  }
-  return matches;
+  read_ = end;
 }
 
 }  // namespace millrace::text

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -25,8 +27,23 @@ class TokenMatcher {
 
   explicit TokenMatcher(std::vector<Entry> entries);
 
-  // All matches, in order. Linear in the text, whatever the entries are: one pass backwards tells which entries begin at each place.
-  std::vector<Match> FindAll(std::string_view text) const;
+  // The matches of one text, in order. Linear in the text, whatever the entries are: passes backwards tell which entries begin at each place.
+  // They go over one window of the text after the other, so memory does not grow with the text.
+  class Search {
+   public:
+    // `matcher` and `text` outlive the object.
+    Search(const TokenMatcher& matcher, std::string_view text) : matcher_(matcher), text_(text) {}
+    std::optional<Match> Next();
+
+   private:
+    void ReadWindow();
+
+    const TokenMatcher& matcher_;
+    const std::string_view text_;
+    size_t from_ = 0;            // where the match before ended
+    size_t read_ = 0;            // the windows so far end here
+    std::vector<Match> begins_;  // the longest entry at every place of the window where one begins, last place first
+  };
 
  private:
   // A state is an end of entries, read backwards; the root is none.
@@ -48,6 +65,7 @@ class TokenMatcher {
 
   std::vector<State> states_;
   std::vector<Edge> edges_;
+  size_t longest_ = 0;                 // entry, in bytes
   std::array<uint32_t, 256> roots_{};  // state by last byte of an entry; 0 = none
 };
 

@@ -1,5 +1,7 @@
 #include "text/token_text.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 

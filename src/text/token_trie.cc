@@ -10,9 +10,11 @@ namespace millrace::text {
 class TokenTrie::Builder {
  public:
   using Tokens = std::vector<std::pair<std::string_view, TokenId>>;
-  Builder(const Tokens& tokens, std::vector<Unit>& units) : tokens_(tokens), units_(units) {}
+  Builder(const Tokens& tokens, std::vector<Unit>& units) : tokens_(tokens), units_(units) {
+    for (const auto& [text, token] : tokens) limit_ += 4 * text.size();
+  }
 
-  void Build() {
+  Status Build() {
     Grow(1);
     Take(kRoot);
     pending_.push_back({kRoot, 0, tokens_.size(), 0});
@@ -20,7 +22,9 @@ class TokenTrie::Builder {
       const Range range = pending_.back();
       pending_.pop_back();
       PlaceChildren(range);
+      if (units_.size() > limit_) return Error(Code::kInvalidArgument, "a table of tokens with more than {} places", limit_);
     }
+    return Status();
   }
 
  private:
@@ -102,16 +106,19 @@ class TokenTrie::Builder {
   const Tokens& tokens_;
   std::vector<Unit>& units_;
   std::vector<Links> links_;
+  size_t limit_ = 256;       // of units
   uint32_t cursor_ = kRoot;  // where the next search begins
   std::vector<Range> pending_;
   std::vector<Child> children_;
 };
 
-TokenTrie::TokenTrie(std::vector<std::pair<std::string_view, TokenId>> tokens) {
-  if (tokens.empty()) return;
+Result<TokenTrie> TokenTrie::Create(std::vector<std::pair<std::string_view, TokenId>> tokens) {
+  TokenTrie trie;
+  if (tokens.empty()) return trie;
   std::sort(tokens.begin(), tokens.end());
-  Builder(tokens, units_).Build();
-  units_.shrink_to_fit();
+  RETURN_IF_ERROR(Builder(tokens, trie.units_).Build());
+  trie.units_.shrink_to_fit();
+  return trie;
 }
 
 TokenTrie::Node TokenTrie::Walk(Node node, std::string_view bytes) const {

@@ -1,11 +1,13 @@
 // Tokens by their bytes, one after another: a double array, built once, read from any thread. A step costs one look into memory.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "base/types.h"
 
 namespace millrace::text {
@@ -19,8 +21,11 @@ class TokenTrie {
   // Of all tokens together: a byte takes 12 bytes here, and 20 while the trie is built.
   static constexpr size_t kMaxBytes = size_t{16} << 20;
 
-  // Texts differ and are not empty, kMaxBytes in all; they need not outlive the call.
-  explicit TokenTrie(std::vector<std::pair<std::string_view, TokenId>> tokens = {});
+  // Of no tokens.
+  TokenTrie() = default;
+  // Texts differ and are not empty, kMaxBytes in all; they need not outlive the call. kInvalidArgument for texts whose bytes lie so that the array
+  // would grow beyond four places a byte.
+  static Result<TokenTrie> Create(std::vector<std::pair<std::string_view, TokenId>> tokens);
 
   // kNowhere when no token begins so.
   Node Step(Node node, char byte) const {

@@ -16,10 +16,9 @@ class Tokenizer::Run {
 
   Status Encode(std::string_view text) {
     const Vocabulary& vocabulary = tokenizer_.vocabulary();
-    const AddedTokens& added = options_.parse_special ? *tokenizer_.all_added_ : *tokenizer_.plain_added_;
     if (options_.add_prefix) out_ = vocabulary.prefix();
     Status status;
-    RETURN_IF_ERROR(added.Split(text, [&](const AddedTokens::Fragment& fragment) {
+    RETURN_IF_ERROR(tokenizer_.added_->Split(text, options_.parse_special, [&](const AddedTokens::Fragment& fragment) {
       status = Add(fragment);
       return status.ok();
     }));
@@ -37,10 +36,17 @@ class Tokenizer::Run {
       out_.push_back(fragment.token);
       return CheckRunning();
     }
-    RETURN_IF_ERROR(tokenizer_.pre_tokenizer_->Split(fragment.text, fragment.at_start, [this](std::string_view piece) {
+    Status status;
+    RETURN_IF_ERROR(tokenizer_.pre_tokenizer_->Split(fragment.text, fragment.at_start, [&](std::string_view piece) {
+      if (piece.size() > kMaxPieceBytes) {
+        status =
+            Error(Code::kInvalidArgument, "the text has a piece of {} bytes, expected at most {}", piece.size(), kMaxPieceBytes);
+        return false;
+      }
       encoder_->Append(piece, out_);
       return CheckRunning().ok();
     }));
+    RETURN_IF_ERROR(std::move(status));
     return CheckRunning();
   }
 
@@ -70,8 +76,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::Create(const TokenizerSpec& 
   ASSIGN_OR_RETURN(tokenizer->normalizer_, Normalizer::Create(spec.normalizers));
   ASSIGN_OR_RETURN(tokenizer->pre_tokenizer_, PreTokenizer::Create(spec.pre_tokenizers));
   ASSIGN_OR_RETURN(tokenizer->model_, SubwordModel::Create(spec, *tokenizer->vocabulary_));
-  ASSIGN_OR_RETURN(tokenizer->all_added_, AddedTokens::Create(spec, *tokenizer->normalizer_, true));
-  ASSIGN_OR_RETURN(tokenizer->plain_added_, AddedTokens::Create(spec, *tokenizer->normalizer_, false));
+  ASSIGN_OR_RETURN(tokenizer->added_, AddedTokens::Create(spec, *tokenizer->normalizer_));
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
 

@@ -1,7 +1,7 @@
 // Text to token ids and back, exact against the Python package `tokenizers` (SentencePiece for the models that follow it).
 //
 // Encode takes added tokens out, normalizes the text between them, cuts it into pieces, and gives each piece to the model. Work is linear in the
-// text but for O(n log n) in the bytes of the longest piece, whatever the text: no input makes merging quadratic.
+// text but for what PieceEncoder::Append says of the longest piece: no input makes merging quadratic.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,10 @@ struct EncodeOptions {
   bool add_prefix = false;
   // Put those after it that encoder models expect ([SEP], end of sequence). Text that a model is to continue has none.
   bool add_suffix = false;
-  // Take the text of control tokens ("<|im_start|>") as those tokens. Off, such text is only text, so a user cannot forge a turn;
-  // user-defined tokens are text and are found in both cases.
+  // Take the text of control tokens ("<|im_start|>") as those tokens. Off, such text is only text, so a user cannot forge a turn
+  // with a token that stands beside the model; user-defined tokens are text and are found in both cases. Where the model's own vocabulary has a
+  // control token (AddedToken::in_model), Unigram, WordPiece, WordLevel and BPE with ignore_merges make it of its text in both cases, as
+  // `tokenizers` does: a caller that must not have it looks for Vocabulary::IsControl in the result.
   bool parse_special = false;
   // More tokens than this end the call with kInvalidArgument, soon after the limit is passed.
   size_t max_tokens = std::numeric_limits<size_t>::max();
@@ -60,8 +62,7 @@ class Tokenizer {
   std::unique_ptr<const Normalizer> normalizer_;
   std::unique_ptr<const PreTokenizer> pre_tokenizer_;
   std::unique_ptr<const SubwordModel> model_;
-  std::unique_ptr<const AddedTokens> all_added_;    // control and user-defined
-  std::unique_ptr<const AddedTokens> plain_added_;  // user-defined only
+  std::unique_ptr<const AddedTokens> added_;
 };
 
 }  // namespace millrace::text

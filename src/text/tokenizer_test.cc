@@ -56,6 +56,26 @@ TEST(TokenizerTest, ControlTextIsOnlyTextUnlessAskedFor) {
   EXPECT_EQ(tokenizer->Decode(plain), text);
 }
 
+TEST(TokenizerTest, TheModelMakesOnlyControlTokensOfItsOwnVocabulary) {
+  TokenizerSpec spec;
+  spec.tokens = {"<s>", "a", "<unk>"};
+  spec.token_types = {TokenType::kControl, TokenType::kNormal, TokenType::kUnknown};
+  spec.unk = 2;
+  spec.model = WordLevelModel{};
+  EXPECT_EQ(*MakeTokenizer(spec)->Encode("<s>"), Ids{2});
+  spec.added = {{.id = 0, .in_model = true}};
+  EXPECT_EQ(*MakeTokenizer(spec)->Encode("<s>"), Ids{0});
+}
+
+TEST(TokenizerTest, AMergeMakesNoControlToken) {
+  const TokenizerSpec spec = SmallVocabulary({{"a", "b"}}, {{"ab", TokenType::kControl}});
+  TokenizerSpec merged = spec;
+  merged.tokens[256] = "cd";
+  const auto tokenizer = Tokenizer::Create(merged);
+  ASSERT_FALSE(tokenizer.ok());
+  EXPECT_EQ(tokenizer.status().message(), "merge 0 'a' + 'b': 'ab' is no token");
+}
+
 TEST(TokenizerTest, UserDefinedTokensAreFoundInBothCases) {
   const auto tokenizer = MakeTokenizer(ChatSpec());
   for (const bool parse_special : {false, true}) {

@@ -16,6 +16,7 @@ namespace {
 
 constexpr char32_t kCodePoints = 0x110000;
 constexpr int kMaxDecomposition = 32;      // code points; the longest one, of U+FDFA, has 18
+constexpr size_t kManyItems = 4096;        // decomposed at once, where the text lets them be parted
 constexpr size_t kShortRun = 32;           // marks; longer runs are sorted by counting
 constexpr char32_t kFirstOpenCode = 0x80;  // no form changes ASCII
 
@@ -151,20 +152,33 @@ size_t UnicodeNormalForm::FirstClosed(std::string_view text, size_t from) const 
   return from;
 }
 
-void UnicodeNormalForm::Decompose(std::string_view segment, std::vector<Item>& items) const {
-  items.clear();
+// Hands on what is decomposed in front of starters that compose with nothing before them, so that memory does not grow with the text.
+void UnicodeNormalForm::RewriteOpen(std::string_view segment, std::vector<Item>& items, RewrittenText& to) const {
   std::array<utf8proc_int32_t, kMaxDecomposition> parts;
-  while (!segment.empty()) {
+  while (!segment.empty() && !to.overflowed()) {
     const auto next = Utf8Decode(segment);
     if (!next) break;
     segment.remove_prefix(next->length);
     int change = 0;
     for (const utf8proc_int32_t part : DecompositionOf(next->value, IsCompatible(form_), parts)) {
       const auto code = static_cast<char32_t>(part);
-      items.push_back({code, CombiningClass(code), change});
+      const uint8_t combining_class = CombiningClass(code);
+      if (change == 0 && items.size() >= kManyItems && combining_class == 0 && Closed(code)) Finish(items, to);
+      items.push_back({code, combining_class, change});
       change = 1;
     }
   }
+  Finish(items, to);
+}
+
+void UnicodeNormalForm::Finish(std::vector<Item>& items, RewrittenText& to) const {
+  Reorder(items);
+  if (Composes(form_)) Compose(items);
+  for (const Item& item : items) to.Change(item.code, item.change);
+  items.clear();
+}
+
+void UnicodeNormalForm::Reorder(std::vector<Item>& items) {
   for (size_t begin = 0; begin < items.size(); ++begin) {
     size_t end = begin;
     while (end < items.size() && items[end].combining_class != 0) ++end;
@@ -201,7 +215,7 @@ void UnicodeNormalForm::Compose(std::vector<Item>& items) {
 void UnicodeNormalForm::Rewrite(std::string_view text, RewrittenText& to) const {
   std::vector<Item> items;
   size_t done = 0;
-  while (done < text.size()) {
+  while (done < text.size() && !to.overflowed()) {
     const size_t open = FirstOpen(text, done);
     if (open == text.size()) break;
     size_t begin = open;  // the code point in front may compose with the open one
@@ -211,9 +225,7 @@ void UnicodeNormalForm::Rewrite(std::string_view text, RewrittenText& to) const 
     }
     const size_t end = FirstClosed(text, open);
     to.KeepNext(text.substr(done, begin - done));
-    Decompose(text.substr(begin, end - begin), items);
-    if (Composes(form_)) Compose(items);
-    for (const Item& item : items) to.Change(item.code, item.change);
+    RewriteOpen(text.substr(begin, end - begin), items, to);
     done = end;
   }
   to.KeepNext(text.substr(done));

@@ -31,7 +31,9 @@ class UnicodeNormalForm {
   size_t FirstOpen(std::string_view text, size_t from) const;
   size_t FirstClosed(std::string_view text, size_t from) const;
   bool Closed(char32_t code) const;
-  void Decompose(std::string_view segment, std::vector<Item>& items) const;
+  void RewriteOpen(std::string_view segment, std::vector<Item>& items, RewrittenText& to) const;
+  void Finish(std::vector<Item>& items, RewrittenText& to) const;
+  static void Reorder(std::vector<Item>& items);
   static void Compose(std::vector<Item>& items);
 
   UnicodeForm::Form form_;

@@ -1,6 +1,9 @@
 #include "text/vocabulary.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "base/utf8.h"
 #include "text/normalizer.h"
@@ -31,9 +34,13 @@ std::string_view Vocabulary::Texts::At(TokenId id) const {
   return std::string_view(bytes).substr(offsets[index], offsets[index + 1] - offsets[index]);
 }
 
-void Vocabulary::Texts::Append(std::string_view text) {
+Status Vocabulary::Texts::Append(std::string_view text) {
+  if (text.size() > kMaxVocabularyBytes - bytes.size()) {
+    return Error(Code::kInvalidArgument, "all texts together pass {} bytes", kMaxVocabularyBytes);
+  }
   bytes += text;
   offsets.push_back(static_cast<uint32_t>(bytes.size()));
+  return Status();
 }
 
 Result<std::shared_ptr<const Vocabulary>> Vocabulary::Build(const TokenizerSpec& spec) {
@@ -52,6 +59,7 @@ Result<std::shared_ptr<const Vocabulary>> Vocabulary::Build(const TokenizerSpec&
 Status Vocabulary::NormalizeAdded(const TokenizerSpec& spec) {
   if (spec.normalizers.empty()) return Status();
   std::unique_ptr<const Normalizer> normalizer;
+  size_t bytes = 0;
   for (const AddedToken& token : spec.added) {
     if (!token.normalized || token.id < 0 || static_cast<size_t>(token.id) >= spec.tokens.size()) continue;
     const std::string& text = spec.tokens[static_cast<size_t>(token.id)];
@@ -61,6 +69,11 @@ Status Vocabulary::NormalizeAdded(const TokenizerSpec& spec) {
     }
     auto output = normalizer->Apply(text);
     if (!output.ok()) return output.status().Within(fmt::format("token {}", token.id));
+    bytes += output->text.size();
+    if (bytes > kMaxVocabularyBytes) {
+      return Error(Code::kInvalidArgument, "token {}: all normalized texts together pass {} bytes", token.id,
+                   kMaxVocabularyBytes);
+    }
     if (output->text != text) normalized_texts_[token.id] = std::move(output->text);
   }
   return Status();
@@ -82,14 +95,13 @@ Status Vocabulary::TakeToken(const std::string& file_text, TokenType type) {
   if (file_text.size() > limit) {
     return Error(Code::kInvalidArgument, "text of {} bytes, expected at most {}", file_text.size(), limit);
   }
-  if (file_text.size() > kMaxVocabularyBytes - file_texts_.bytes.size()) {
-    return Error(Code::kInvalidArgument, "all texts together pass {} bytes", kMaxVocabularyBytes);
-  }
   if (!Utf8IsValid(file_text)) return Error(Code::kInvalidArgument, "text is not well-formed UTF-8");
   const auto id = static_cast<TokenId>(types_.size());
-  file_texts_.Append(file_text);
+  RETURN_IF_ERROR(file_texts_.Append(file_text));
   const auto normalized = normalized_texts_.find(id);
-  texts_.Append(TokenText(decoders_, normalized == normalized_texts_.end() ? file_text : normalized->second));
+  const Status status =
+      texts_.Append(TokenText(decoders_, normalized == normalized_texts_.end() ? file_text : normalized->second));
+  if (!status.ok()) return status.Within("decoded");
   types_.push_back(type);
   if (file_text.empty() || type == TokenType::kUnused) return Status();
   const TokenId same = by_file_text_.Insert(id, [this](TokenId token) { return file_texts_.At(token); });

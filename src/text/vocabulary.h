@@ -26,7 +26,7 @@ inline constexpr size_t kMaxVocabularyTokens = 1U << 20;
 inline constexpr size_t kMaxVocabularyMerges = 1U << 21;
 inline constexpr size_t kMaxTokenBytes = 4096;              // of one token's file text
 inline constexpr size_t kMaxSpecialTokenBytes = 1024;       // of the text of a control or user-defined token
-inline constexpr size_t kMaxVocabularyBytes = 64ULL << 20;  // of all file texts
+inline constexpr size_t kMaxVocabularyBytes = 64ULL << 20;  // of all file texts, of all decoded texts, and of all normalized ones
 inline constexpr size_t kMaxAffixTokens = 16;               // in front of a text, and after it
 
 class Vocabulary {
@@ -89,7 +89,7 @@ class Vocabulary {
     std::string bytes;
     std::vector<uint32_t> offsets = {0};
     std::string_view At(TokenId id) const;
-    void Append(std::string_view text);
+    Status Append(std::string_view text);  // kInvalidArgument above kMaxVocabularyBytes
   };
   Texts texts_;
   Texts file_texts_;

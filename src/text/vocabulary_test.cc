@@ -1,5 +1,6 @@
 #include "text/vocabulary.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -87,6 +88,31 @@ TEST(VocabularyTest, RefusesWhatContradictsItself) {
   EXPECT_EQ(BuildError([](Spec& s) { s.prefix = {263}; }), "prefix is token 263 of 263");
   EXPECT_EQ(BuildError([](Spec& s) { s.suffix.assign(17, 0); }), "17 tokens around a text, expected at most 16");
   EXPECT_EQ(BuildError([](Spec& s) { s.decoders = {ReplaceDecoder{"", "x"}}; }), "decoder step 0: Replace: nothing to look for");
+}
+
+// 2000 tokens of 1 KiB that become 64 KiB each.
+void Grow(TokenizerSpec& spec, TokenType type) {
+  for (int i = 0; i < 2000; ++i) {
+    spec.tokens.push_back(fmt::format("{:04}", i).append(1020, 'x'));
+    spec.token_types.push_back(type);
+  }
+}
+
+TEST(VocabularyTest, TextsThatGrowAreCounted) {
+  EXPECT_EQ(BuildError([](TokenizerSpec& spec) {
+              Grow(spec, TokenType::kNormal);
+              spec.decoders = {ReplaceDecoder{"x", std::string(64, 'y')}};
+            }),
+            "token 1290: decoded: all texts together pass 67108864 bytes");
+  EXPECT_EQ(BuildError([](TokenizerSpec& spec) {
+              Grow(spec, TokenType::kUserDefined);
+              for (TokenId id = 263; id < 2263; ++id) spec.added.push_back({.id = id, .normalized = true});
+              ReplaceText replace;
+              replace.pattern.text = "x";
+              replace.content.assign(64, 'y');
+              spec.normalizers.emplace_back(replace);
+            }),
+            "token 1290: all normalized texts together pass 67108864 bytes");
 }
 
 TEST(VocabularyTest, EmptyAndUnusedTokensMayRepeat) {
