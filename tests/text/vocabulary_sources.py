@@ -90,7 +90,7 @@ def sentencepiece_proto(fields, unigram):
 
 def gguf_vocabulary(path, made):
     """A vocabulary that llama.cpp brings, with the tokenizer.json that its authors publish where we can put it together."""
-    name = path.stem
+    name = path.stem.removeprefix("ggml-vocab-")  # as llama.cpp calls its files
     fields = gguf_metadata.read(path)
     kind, types = fields["tokenizer.ggml.model"], fields["tokenizer.ggml.token_type"]
     key = name if name in pipelines.BYTE_LEVEL else fields.get("tokenizer.ggml.pre", "")
