@@ -7,29 +7,18 @@ import copy
 import datetime
 import functools
 import os
-import pathlib
-import subprocess
-import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-VENV = ROOT / "build" / "template-venv"
+import pinned_python
+
 PACKAGES = ["jinja2==3.1.6", "transformers==5.23.0", "numpy==2.2.6", "mistral-common==1.13.1"]
 NOW = 1_700_000_000  # the moment of every render, in UTC
 
 
 def enter_venv():
     """Starts this script again with the packages, in a virtual environment of the template tests' own."""
-    python = VENV / "bin" / "python"
-    if pathlib.Path(sys.prefix).resolve() == VENV.resolve():
-        return
-    marker = VENV / "installed"
-    if not marker.exists() or marker.read_text() != " ".join(PACKAGES):
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stdout=sys.stderr)
-        marker.write_text(" ".join(PACKAGES))
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-    os.execv(python, [str(python), *sys.argv])
+    pinned_python.enter("templates", PACKAGES)
 
 
 class FrozenTime(datetime.datetime):

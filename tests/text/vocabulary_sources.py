@@ -5,16 +5,15 @@ import functools
 import importlib.util
 import json
 import pathlib
-import subprocess
-import sys
 import tarfile
 import typing
 
 import gguf_metadata
 import oracles
 import pipelines
+import source_archives
 
-SDIST = "llama-cpp-python==0.3.36"
+SDIST = "llama_cpp_python-0.3.36.tar.gz"
 INSIDE = "vendor/llama.cpp/models/ggml-vocab-"
 
 
@@ -35,10 +34,7 @@ def fetch(folder):
     """The vocabularies of llama.cpp, fetched once."""
     models = folder / "gguf"
     if not models.exists():
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d",
-               folder, SDIST]
-        subprocess.run(pip, check=True, stdout=sys.stderr)
-        (archive,) = folder.glob("llama_cpp_python-*.tar.gz")
+        archive = source_archives.fetch(SDIST)
         partial = folder / "gguf.partial"
         partial.mkdir(exist_ok=True)
         with tarfile.open(archive) as members:
@@ -46,7 +42,6 @@ def fetch(folder):
                 if INSIDE in member.name and member.isfile():
                     (partial / member.name.split(INSIDE)[1]).write_bytes(members.extractfile(member).read())
         partial.rename(models)
-        archive.unlink()
     return models
 
 
@@ -95,7 +90,7 @@ def sentencepiece_proto(fields, unigram):
 
 def gguf_vocabulary(path, made):
     """A vocabulary that llama.cpp brings, with the tokenizer.json that its authors publish where we can put it together."""
-    name = path.stem
+    name = path.stem.removeprefix("ggml-vocab-")  # as llama.cpp calls its files
     fields = gguf_metadata.read(path)
     kind, types = fields["tokenizer.ggml.model"], fields["tokenizer.ggml.token_type"]
     key = name if name in pipelines.BYTE_LEVEL else fields.get("tokenizer.ggml.pre", "")
