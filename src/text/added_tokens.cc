@@ -178,6 +178,7 @@ Result<std::unique_ptr<const AddedTokens>> AddedTokens::Create(const TokenizerSp
       texts.push_back(std::move(text));
     }
     std::vector<TokenMatcher::Entry> entries;
+    entries.reserve(texts.size());
     // Rules are in ascending id: of equal texts the lowest token counts.
     for (size_t i = 0; i < texts.size(); ++i) entries.push_back({texts[i], static_cast<TokenId>(i)});
     auto set = std::make_unique<const Set>(Set{std::move(rules), TokenMatcher(std::move(entries))});
