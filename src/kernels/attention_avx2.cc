@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/attention_x86.h"
 #include "kernels/lanes_avx2.h"
 
 namespace millrace::kernels {
@@ -14,15 +15,6 @@ __m256 Load8(const uint16_t* x) { return LoadHalves(x); }
 __m256 Load8(const float* x) { return _mm256_loadu_ps(x); }
 
 float ExpOne(float x) { return _mm256_cvtss_f32(Exp(_mm256_set1_ps(x))); }
-
-// How far ahead of the loads keys and values are prefetched: the blocks of a sequence are scattered, so that the hardware's own
-// prefetching starts anew at each of them.
-constexpr uint32_t kBlocksAhead = 2;
-
-template <typename T>
-uint32_t FirstOf(const AttendTileArgs<T>& args, uint32_t query) {
-  return args.first != nullptr ? args.first[query] : 0;
-}
 
 // Scores of kQ queries for kH half-blocks of 16 positions from half-block `half` on. Positions run across the lanes: no sum
 // across lanes, and each key is loaded (and widened) once for all queries.
@@ -62,21 +54,6 @@ void ScoreHalves(const AttendTileArgs<T>& args, uint32_t query, uint32_t half, c
     Unroll<kH * 2>(
         [&](auto i) { _mm256_store_ps(out + size_t{kTilePositions} * q + 8 * i, _mm256_mul_ps(sum[q * kH * 2 + i], scale)); });
   });
-}
-
-// The block that is prefetched while key block `block` of `blocks` is read: further keys, then the first values.
-template <typename T>
-const T* AheadOfKeys(const AttendTileArgs<T>& args, uint32_t block, uint32_t blocks) {
-  const uint32_t ahead = block + kBlocksAhead;
-  if (ahead < blocks) return args.k_blocks[ahead];
-  return ahead - blocks < blocks ? args.v_blocks[ahead - blocks] : nullptr;
-}
-
-// The same while values are read: further values, then the next tile's first keys.
-template <typename T>
-const T* AheadOfValues(const AttendTileArgs<T>& args, uint32_t block, uint32_t blocks) {
-  const uint32_t ahead = block + kBlocksAhead;
-  return ahead < blocks ? args.v_blocks[ahead] : args.next_keys[ahead - blocks];
 }
 
 template <typename T, int kQ>
@@ -133,13 +110,6 @@ void SoftmaxTile(float* scores, uint32_t first_visible, uint32_t visible, float 
   state_tail[1] = SumLanes(low, high);
 }
 
-// Positions [begin, end) whose values are added to what the states hold; `fresh` where that is nothing yet.
-struct ValuePositions {
-  uint32_t begin;
-  uint32_t end;
-  bool fresh;
-};
-
 // Weighted sums for kQ queries and 8 * kD dimensions from `dim` on.
 template <typename T, int kQ, int kD>
 void AddValues(const AttendTileArgs<T>& args, uint32_t query, uint32_t dim, ValuePositions positions) {
@@ -182,31 +152,6 @@ void ValueRange(const AttendTileArgs<T>& args, uint32_t query, ValuePositions po
   }
   for (; dim + 32 <= args.head_dim; dim += 32) AddValues<T, kQ, 4>(args, query, dim, positions);
   for (; dim < args.head_dim; dim += 8) AddValues<T, kQ, 1>(args, query, dim, positions);
-}
-
-// What all kQ queries see is read once for all; what lies before and after each query reads for itself, so that no weight of zero ever
-// meets a value that is not this sequence's (zero times infinity would not be zero). Positions come in ascending order for each.
-template <typename T, int kQ>
-void ValueQueries(const AttendTileArgs<T>& args, uint32_t query) {
-  uint32_t begin = 0;
-  uint32_t end = args.visible[query];
-  bool fresh = true;
-  for (int q = 0; q < kQ; ++q) {
-    begin = FirstOf(args, query + q) > begin ? FirstOf(args, query + q) : begin;
-    end = args.visible[query + q] < end ? args.visible[query + q] : end;
-  }
-  if (end < begin) end = begin;
-  for (uint32_t q = query; q < query + kQ; ++q) fresh = fresh && FirstOf(args, q) == begin;
-  if (!fresh) {
-    for (uint32_t q = query; q < query + kQ; ++q) {
-      const uint32_t stop = args.visible[q] < begin ? args.visible[q] : begin;
-      ValueRange<T, 1>(args, q, {FirstOf(args, q), stop, true});
-    }
-  }
-  ValueRange<T, kQ>(args, query, {begin, end, fresh});
-  for (uint32_t q = query; q < query + kQ; ++q) {
-    if (args.visible[q] > end) ValueRange<T, 1>(args, q, {end, args.visible[q], false});
-  }
 }
 
 template <typename T>
