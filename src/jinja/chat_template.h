@@ -19,7 +19,7 @@
 namespace millrace::jinja {
 
 // What one template may cost. The defaults are far above what published chat templates need with long
-// conversations, and a hostile template is stopped after about a second at worst.
+// conversations; a hostile template that spends all its steps is stopped after some seconds.
 struct TemplateLimits {
   size_t max_source_bytes = size_t{256} << 10;
   uint64_t max_steps = 5'000'000;              // evaluated nodes, plus one for each 64 bytes of text copied or searched
